@@ -1,0 +1,1 @@
+//! Anthropic's dialect, for providers and for clients.

@@ -1,0 +1,1 @@
+//! OpenAI's dialect, and every provider that speaks it, by descriptor.

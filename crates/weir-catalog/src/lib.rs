@@ -1,0 +1,1 @@
+//! The data: models, prices, capabilities, and exact money arithmetic.

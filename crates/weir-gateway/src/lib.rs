@@ -1,0 +1,1 @@
+//! The engine: the tower stack, routing, dispatch, upstream connections.

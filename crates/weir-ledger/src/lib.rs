@@ -1,0 +1,1 @@
+//! The accounts: rows, keys, and the spool that no crash loses.

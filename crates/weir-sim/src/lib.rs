@@ -1,0 +1,1 @@
+//! Simulated providers that speak the real wire formats and fail on script.

@@ -1,0 +1,1 @@
+//! The SQL: the Store trait on Postgres and on SQLite.

@@ -1,0 +1,2 @@
+//! The process: HTTP front, commands, telemetry, wiring.
+fn main() {}
