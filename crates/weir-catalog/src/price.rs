@@ -1,0 +1,269 @@
+//! What a model costs at a moment: every tier and step resolved, so that a cost is a few multiplications.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use weir_wire::usage::{Class, TOKEN_CLASSES, Unit, Usage};
+
+use crate::fields::{ServiceTier, StepFields, Terms, TierFields};
+use crate::money::{NanoUsd, Picodollars};
+use crate::rates::{Rates, Written};
+
+/// The id of the price of models that run on the user's own machines.
+pub const LOCAL: &str = "local";
+
+/// A resolved price. Cheap to clone behind an `Arc`; a target keeps one for the length of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Price {
+    id: Arc<str>,
+    standard: Steps,
+    batch: Option<Steps>,
+    flex: Option<Steps>,
+    priority: Option<Steps>,
+}
+
+/// One line of a cost: so many of a class at a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// What was used.
+    pub class: Class,
+    /// The unit in which it was counted.
+    pub unit: Unit,
+    /// How much.
+    pub count: u64,
+    /// Picodollars for one.
+    pub rate: u64,
+    /// `count` × `rate`, not rounded.
+    pub cost: Picodollars,
+}
+
+/// What a call may use at most, before it is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound<'a> {
+    /// Tokens of the prompt, cached or not, at most.
+    pub prompt_tokens: u64,
+    /// Tokens of the answer, reasoning included, at most.
+    pub output_tokens: u64,
+    /// The token classes that can occur: without audio in the request, [`Class::AudioIn`] cannot.
+    pub classes: &'a [Class],
+    /// The tier that was asked for.
+    pub tier: ServiceTier,
+}
+
+/// Rates by length of the prompt, ascending; the first holds from 0 tokens.
+type Steps = Vec<Step>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Step {
+    /// The step holds where the prompt has more tokens than this (the first: always).
+    over: u64,
+    rates: Rates,
+}
+
+// === impl Price ===
+
+impl Price {
+    /// The price of what runs locally: free by declaration, not for want of a price.
+    pub fn local() -> Price {
+        Price {
+            id: LOCAL.into(),
+            standard: vec![Step { over: 0, rates: Written::FREE.resolve() }],
+            batch: None,
+            flex: None,
+            priority: None,
+        }
+    }
+
+    /// Resolves `terms`; `name` is `provider/model`, `day` the day of the data, for the id.
+    pub(crate) fn resolve(name: &str, day: &str, terms: &Terms) -> Price {
+        let tier = |tier: &Option<TierFields>| tier.as_ref().map(|tier| tier_steps(terms, tier));
+        let (standard, batch, flex, priority) =
+            (steps(terms), tier(&terms.batch), tier(&terms.flex), tier(&terms.priority));
+        let day = terms.from.map_or_else(|| day.to_owned(), |from| from.to_string());
+        let hash = hash(&[Some(&standard), batch.as_ref(), flex.as_ref(), priority.as_ref()]);
+        Price { id: format!("{name}@{day}#{hash}").into(), standard, batch, flex, priority }
+    }
+
+    /// A stable id for rows, as `openai/gpt-4o@2026-08-01#4f1a22c09b`: the name, the day since which it holds, and a
+    /// hash of every rate. The same rates on the same day have the same id in every process. `local` for [`Price::local`].
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// Whether it is the price of what runs locally.
+    pub fn is_local(&self) -> bool {
+        &*self.id == LOCAL
+    }
+
+    /// The cost of one request in the standard tier, rounded once; `None` if anything used has no price.
+    pub fn cost(&self, usage: &Usage) -> Option<NanoUsd> {
+        self.cost_in(usage, ServiceTier::Standard)
+    }
+
+    /// The cost of one request in `tier`; `None` if anything used, or the tier, has no price.
+    pub fn cost_in(&self, usage: &Usage, tier: ServiceTier) -> Option<NanoUsd> {
+        let rates = self.rates(tier, usage.prompt_tokens_wide())?;
+        let mut sum = Picodollars::ZERO;
+        for ((class, unit), count) in used(usage) {
+            sum = sum.saturating_add(Picodollars::of(count, rates.of(class, unit)?));
+        }
+        Some(sum.round())
+    }
+
+    /// The lines that [`Price::cost_in`] adds up; free ones are listed too.
+    pub fn breakdown(&self, usage: &Usage, tier: ServiceTier) -> Option<Vec<Line>> {
+        let rates = self.rates(tier, usage.prompt_tokens_wide())?;
+        let line = |((class, unit), count): ((Class, Unit), u64)| {
+            let rate = rates.of(class, unit)?;
+            Some(Line { class, unit, count, rate, cost: Picodollars::of(count, rate) })
+        };
+        used(usage).map(line).collect()
+    }
+
+    /// The most that a request with these token counts can cost in the standard tier, whatever classes its tokens
+    /// turn out to be of.
+    pub fn upper_bound(&self, prompt_tokens: u64, output_tokens: u64) -> Option<NanoUsd> {
+        self.bound(Bound {
+            prompt_tokens,
+            output_tokens,
+            classes: &TOKEN_CLASSES,
+            tier: ServiceTier::Standard,
+        })
+    }
+
+    /// The most that a request within `bound` can cost: every token at the highest rate that it could have, over
+    /// all steps that the prompt could reach. Units other than tokens are not in it. `None` where a price is unknown.
+    pub fn bound(&self, bound: Bound<'_>) -> Option<NanoUsd> {
+        let steps = self.steps(bound.tier)?;
+        let reachable =
+            steps.iter().enumerate().filter(|(at, step)| *at == 0 || step.over < bound.prompt_tokens);
+        let mut most = Picodollars::ZERO;
+        for (_, step) in reachable {
+            let dearest = |count: u64, input: bool| {
+                if count == 0 {
+                    return Some(Picodollars::ZERO);
+                }
+                let classes = bound
+                    .classes
+                    .iter()
+                    .filter(|class| class.unit() == Unit::Token && class.is_input() == input);
+                let rates: Option<Vec<u64>> =
+                    classes.map(|class| step.rates.of(*class, Unit::Token)).collect();
+                rates?.into_iter().max().map(|rate| Picodollars::of(count, rate))
+            };
+            let request = Picodollars(u128::from(step.rates.of(Class::Request, Unit::Request)?));
+            let sum =
+                dearest(bound.prompt_tokens, true)?.saturating_add(dearest(bound.output_tokens, false)?);
+            most = most.max(sum.saturating_add(request));
+        }
+        Some(most.round())
+    }
+
+    /// Picodollars for one of `class` in its usual unit, for a short prompt in the standard tier.
+    pub fn rate(&self, class: Class) -> Option<u64> {
+        self.standard.first()?.rates.of(class, class.unit())
+    }
+
+    /// Whether `tier` has a price.
+    pub fn has_tier(&self, tier: ServiceTier) -> bool {
+        self.steps(tier).is_some()
+    }
+
+    /// The prompt lengths beyond which a call costs more, ascending.
+    pub fn limits(&self) -> impl Iterator<Item = u64> + '_ {
+        self.standard.iter().skip(1).map(|step| step.over)
+    }
+
+    fn steps(&self, tier: ServiceTier) -> Option<&Steps> {
+        // What runs locally is free in whatever tier it claims to run.
+        match tier {
+            _ if self.is_local() => Some(&self.standard),
+            ServiceTier::Standard => Some(&self.standard),
+            ServiceTier::Batch => self.batch.as_ref(),
+            ServiceTier::Flex => self.flex.as_ref(),
+            ServiceTier::Priority => self.priority.as_ref(),
+        }
+    }
+
+    fn rates(&self, tier: ServiceTier, prompt_tokens: u128) -> Option<&Rates> {
+        let steps = self.steps(tier)?;
+        let step = steps.iter().rev().find(|step| prompt_tokens > u128::from(step.over)).or(steps.first())?;
+        Some(&step.rates)
+    }
+}
+
+/// What was used, the request itself included: a usage of anything is one request's unless it counts them.
+fn used(usage: &Usage) -> impl Iterator<Item = ((Class, Unit), u64)> + '_ {
+    let uncounted = !usage.is_empty() && usage.get(Class::Request, Unit::Request) == 0;
+    usage.iter().chain(uncounted.then_some(((Class::Request, Unit::Request), 1)))
+}
+
+/// The prompt's tokens without the risk of overflow: counts come from outside.
+trait PromptTokens {
+    fn prompt_tokens_wide(&self) -> u128;
+}
+
+impl PromptTokens for Usage {
+    fn prompt_tokens_wide(&self) -> u128 {
+        TOKEN_CLASSES
+            .iter()
+            .filter(|class| class.is_input())
+            .map(|class| u128::from(self.tokens(*class)))
+            .sum()
+    }
+}
+
+fn steps(terms: &Terms) -> Steps {
+    layered(&terms.written, &[terms.above.as_deref().unwrap_or_default()])
+}
+
+/// A tier's own steps lie over the standard ones: where a tier says nothing of long prompts, they cost what they
+/// cost without it.
+fn tier_steps(terms: &Terms, tier: &TierFields) -> Steps {
+    let base = tier.written().over(&terms.written);
+    layered(&base, &[terms.above.as_deref().unwrap_or_default(), tier.above.as_deref().unwrap_or_default()])
+}
+
+/// Steps over `base`; of two lists the later wins where both speak of the same field at the same length.
+fn layered(base: &Written, lists: &[&[StepFields]]) -> Steps {
+    let mut limits: Vec<u64> =
+        lists.iter().flat_map(|list| list.iter().map(|step| step.input_tokens)).collect();
+    limits.sort_unstable();
+    limits.dedup();
+    let at = |limit: u64| {
+        let mut written = *base;
+        for list in lists {
+            // Each step says what changes, so that longer steps stand on the shorter ones.
+            let mut reached: Vec<&StepFields> =
+                list.iter().filter(|step| step.input_tokens <= limit).collect();
+            reached.sort_by_key(|step| step.input_tokens);
+            written = reached.iter().fold(written, |written, step| step.written().over(&written));
+        }
+        Step { over: limit, rates: written.resolve() }
+    };
+    let first = Step { over: 0, rates: base.resolve() };
+    std::iter::once(first).chain(limits.into_iter().map(at)).collect()
+}
+
+fn hash(tiers: &[Option<&Steps>]) -> String {
+    let mut hasher = Sha256::new();
+    for steps in tiers {
+        hasher.update(steps.map_or(String::from("-"), |steps| canonical(steps)));
+        hasher.update("\n");
+    }
+    hasher.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn canonical(steps: &Steps) -> String {
+    let mut text = String::new();
+    for step in steps {
+        text.push_str(&step.over.to_string());
+        for (name, rate) in step.rates.written().named() {
+            if let Some(rate) = rate {
+                text.push_str(&format!(" {name}={rate}"));
+            }
+        }
+        text.push(';');
+    }
+    text
+}
