@@ -237,7 +237,11 @@ mod tests {
 
     #[test]
     fn sums_are_over_disjoint_classes() {
-        let usage = Usage::new().with(Class::Input, 10).with(Class::CacheRead, 90).with(Class::Output, 5).with(Class::Reasoning, 7);
+        let usage = Usage::new()
+            .with(Class::Input, 10)
+            .with(Class::CacheRead, 90)
+            .with(Class::Output, 5)
+            .with(Class::Reasoning, 7);
         assert_eq!((usage.prompt_tokens(), usage.completion_tokens()), (100, 12));
     }
 

@@ -1,0 +1,189 @@
+//! A provider as data: `config/providers/NAME.yaml`.
+//!
+//! What varies between providers of one dialect stands here, so that a provider needs no Rust.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use weir_wire::openai::usage::Convention;
+
+use crate::request::Operation;
+
+/// One provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Descriptor {
+    /// The kind, as configurations name it.
+    pub name: String,
+    /// The adapter: `openai`, `anthropic`, `gemini`.
+    pub dialect: String,
+    /// What people call it.
+    pub title: String,
+    /// Whether recordings or an API description back this file.
+    pub evidence: Evidence,
+    /// Where the facts are from.
+    pub source: String,
+    /// Their date, `YYYY-MM-DD`.
+    pub date: String,
+    /// Where it is reached; none for servers that everybody runs at an address of their own.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// Environment variables that hold its key, the usual one first.
+    #[serde(default)]
+    pub environment: Vec<String>,
+    /// How the key is sent.
+    pub auth: Auth,
+    /// Whether it runs on the user's own machine: needs no key, costs nothing, is looked for at its address.
+    #[serde(default)]
+    pub local: bool,
+    /// What it can do.
+    pub operations: Vec<Operation>,
+    /// Paths behind the base URL, where they are not the dialect's.
+    #[serde(default)]
+    pub paths: BTreeMap<Operation, String>,
+    /// Headers that go with each request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// What its token counts contain.
+    #[serde(default)]
+    pub usage: Convention,
+    /// What it does with parameters.
+    #[serde(default)]
+    pub parameters: Parameters,
+    /// How it takes and gives reasoning.
+    #[serde(default)]
+    pub reasoning: Reasoning,
+    /// Rules for some of its models: each that matches applies, in order.
+    #[serde(default)]
+    pub model_rules: Vec<ModelRule>,
+    /// Pages of its documentation.
+    #[serde(default)]
+    pub documentation: Vec<String>,
+}
+
+/// What backs a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// Recordings or an API description.
+    Verified,
+    /// Dated documentation.
+    Declared,
+}
+
+/// How a key is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Auth {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// In a header of this name.
+    Header(String),
+    /// Not at all.
+    None,
+}
+
+/// What a provider does with parameters, by their names in OpenAI's form.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Parameters {
+    /// Sent under another name.
+    pub rename: BTreeMap<String, String>,
+    /// Left out, and reported.
+    pub drop: Vec<String>,
+    /// Refused with 400: leaving them out would change what the answer means.
+    pub forbid: Vec<String>,
+    /// Brought into a range, and reported.
+    pub clamp: BTreeMap<String, Clamp>,
+}
+
+/// A range, as decimal text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clamp {
+    /// The least.
+    pub min: Option<String>,
+    /// The most.
+    pub max: Option<String>,
+}
+
+/// How reasoning is given and taken.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reasoning {
+    /// The member of messages and deltas that has it: `reasoning_content` or `reasoning`.
+    pub field: Option<String>,
+    /// Whether earlier reasoning goes back.
+    pub replay: Replay,
+}
+
+/// Whether earlier reasoning goes back to the provider.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replay {
+    /// As the client sends it.
+    #[default]
+    Optional,
+    /// It must not.
+    Forbid,
+    /// It must, unchanged.
+    Verbatim,
+}
+
+/// A rule for some models.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRule {
+    /// Ids, `*` for any text.
+    pub models: Vec<String>,
+    /// What else happens with parameters.
+    #[serde(default)]
+    pub parameters: Parameters,
+    /// How reasoning is given and taken.
+    #[serde(default)]
+    pub reasoning: Option<Reasoning>,
+    /// The most tokens that these models make, where the catalog does not know.
+    #[serde(default)]
+    pub output_limit: Option<u64>,
+    /// Facts that one dialect's adapter reads, by names of its own.
+    #[serde(default)]
+    pub facts: BTreeMap<String, String>,
+}
+
+impl Descriptor {
+    /// The rules for `model`, in order.
+    pub fn rules<'d>(&'d self, model: &str) -> impl Iterator<Item = &'d ModelRule> + use<'d> {
+        let model = model.to_owned();
+        self.model_rules.iter().filter(move |rule| rule.models.iter().any(|pattern| matches(pattern, &model)))
+    }
+
+    /// The value of the last rule that states this fact about `model`.
+    pub fn fact(&self, model: &str, name: &str) -> Option<&str> {
+        self.rules(model).filter_map(|rule| rule.facts.get(name)).last().map(String::as_str)
+    }
+}
+
+/// Whether `pattern`, in which `*` stands for any text, matches all of `text`.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let Some((head, tail)) = pattern.split_once('*') else { return pattern == text };
+    let Some(rest) = text.strip_prefix(head) else { return false };
+    (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| matches(tail, &rest[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, text, expected) in [
+            ("gpt-4o", "gpt-4o", true),
+            ("gpt-5*", "gpt-5-mini", true),
+            ("*-chat*", "gpt-5-chat-latest", true),
+            ("gpt-5*", "gpt-4", false),
+            ("a*b", "ac", false),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}
