@@ -232,6 +232,8 @@ pub struct Glance {
     pub semantic: bool,
     /// It exists for its usage only, and is withheld from a client that did not ask for usage.
     pub usage_only: bool,
+    /// It never goes on to the client: a second `[DONE]`, or what comes behind the first.
+    pub withhold: bool,
     /// The offset of the closing brace of its usage object, where `,"cost":…` can be put in.
     pub usage_end: Option<usize>,
     /// How many bytes of text, reasoning and arguments it holds: what usage is estimated from when none is reported.

@@ -31,6 +31,10 @@ pub struct Descriptor {
     /// Environment variables that hold its key, the usual one first.
     #[serde(default)]
     pub environment: Vec<String>,
+    /// The version of the provider's API that the operator chose (`providers.NAME.api_version`): the gateway fills it
+    /// in, files leave it out. Read for Azure: `v1` (also where absent) or a date, each with URLs of its own.
+    #[serde(default)]
+    pub api_version: Option<String>,
     /// How the key is sent.
     pub auth: Auth,
     /// Whether it runs on the user's own machine: needs no key, costs nothing, is looked for at its address.
@@ -53,6 +57,12 @@ pub struct Descriptor {
     /// How it takes and gives reasoning.
     #[serde(default)]
     pub reasoning: Reasoning,
+    /// What it wants of messages.
+    #[serde(default)]
+    pub messages: Messages,
+    /// Whether its streams report usage by themselves.
+    #[serde(default)]
+    pub stream_usage: StreamUsage,
     /// Rules for some of its models: each that matches applies, in order.
     #[serde(default)]
     pub model_rules: Vec<ModelRule>,
@@ -95,6 +105,76 @@ pub struct Parameters {
     pub forbid: Vec<String>,
     /// Brought into a range, and reported.
     pub clamp: BTreeMap<String, Clamp>,
+    /// Texts that it knows under other names: `{tool_choice: {required: any}}`.
+    pub values: BTreeMap<String, BTreeMap<String, String>>,
+    /// Values that it takes although the parameter is dropped or forbidden, as JSON text: its own default, as a rule.
+    pub accept: BTreeMap<String, Vec<String>>,
+    /// Parameters of its own: what a client of another dialect may send beyond OpenAI's.
+    pub extra: Vec<String>,
+}
+
+/// What a provider wants of messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Messages {
+    /// What instructions of the developer are called.
+    pub system: SystemRole,
+    /// Which ids of tool calls it takes.
+    pub tool_ids: ToolIds,
+    /// Whether it takes the choice of one tool by name; where not, the other tools are left out and a call is required.
+    pub named_tool: NamedTool,
+    /// Types of content parts that it takes beyond OpenAI's.
+    pub parts: Vec<String>,
+    /// Whether it takes `cache_control` markers.
+    pub cache_control: bool,
+}
+
+/// What instructions of the developer are called.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SystemRole {
+    /// As the client says: `system` or `developer`.
+    #[default]
+    Keep,
+    /// `system`.
+    System,
+    /// `developer`.
+    Developer,
+    /// `user`: it knows neither.
+    User,
+}
+
+/// Which ids of tool calls a provider takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolIds {
+    /// Any.
+    #[default]
+    Any,
+    /// Nine ASCII letters and digits.
+    Nine,
+}
+
+/// Whether a provider takes the choice of one tool by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NamedTool {
+    /// It does.
+    #[default]
+    Keep,
+    /// It does not: only this tool is sent, and `required`.
+    Filter,
+}
+
+/// Whether streams report usage by themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamUsage {
+    /// Only where `stream_options.include_usage` asks.
+    #[default]
+    Ask,
+    /// Always, and `stream_options` is not a parameter.
+    Always,
 }
 
 /// A range, as decimal text.
@@ -142,12 +222,33 @@ pub struct ModelRule {
     /// How reasoning is given and taken.
     #[serde(default)]
     pub reasoning: Option<Reasoning>,
+    /// What they want of messages.
+    #[serde(default)]
+    pub messages: Option<Messages>,
+    /// Whether they reason where the request does not say.
+    #[serde(default)]
+    pub reasons: Option<Reasons>,
+    /// What else happens with parameters while they reason.
+    #[serde(default)]
+    pub while_reasoning: Parameters,
     /// The most tokens that these models make, where the catalog does not know.
     #[serde(default)]
     pub output_limit: Option<u64>,
     /// Facts that one dialect's adapter reads, by names of its own.
     #[serde(default)]
     pub facts: BTreeMap<String, String>,
+}
+
+/// Whether a model reasons where the request does not say (`reasoning_effort: none` says that it shall not).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reasons {
+    /// It does, and can't be told not to.
+    Always,
+    /// It does.
+    ByDefault,
+    /// It does not.
+    OnRequest,
 }
 
 impl Descriptor {

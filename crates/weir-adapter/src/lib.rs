@@ -10,6 +10,8 @@ pub mod descriptor;
 pub mod error;
 pub mod front;
 pub mod request;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 pub use adapter::{
     Adapter, Decoder, EncodeError, EncodeOptions, Glance, Reader, ReplyForm, WireBody, WireRequest,
