@@ -99,6 +99,8 @@ pub enum Auth {
 pub struct Parameters {
     /// Sent under another name.
     pub rename: BTreeMap<String, String>,
+    /// All that it takes: anything else is left out, and reported. Empty: it takes what the client sends.
+    pub only: Vec<String>,
     /// Left out, and reported.
     pub drop: Vec<String>,
     /// Refused with 400: leaving them out would change what the answer means.
@@ -121,8 +123,6 @@ pub struct Messages {
     pub system: SystemRole,
     /// Which ids of tool calls it takes.
     pub tool_ids: ToolIds,
-    /// Whether it takes the choice of one tool by name; where not, the other tools are left out and a call is required.
-    pub named_tool: NamedTool,
     /// Types of content parts that it takes beyond OpenAI's.
     pub parts: Vec<String>,
     /// Whether it takes `cache_control` markers.
@@ -153,17 +153,6 @@ pub enum ToolIds {
     Any,
     /// Nine ASCII letters and digits.
     Nine,
-}
-
-/// Whether a provider takes the choice of one tool by name.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NamedTool {
-    /// It does.
-    #[default]
-    Keep,
-    /// It does not: only this tool is sent, and `required`.
-    Filter,
 }
 
 /// Whether streams report usage by themselves.

@@ -100,7 +100,7 @@ mod tests {
             let frames = frames(Framing::Sse, stream, cuts);
             frames
                 .iter()
-                .map(|frame| String::from_utf8_lossy(frame).trim_end().to_owned())
+                .map(|frame| String::from_utf8_lossy(frame).trim().to_owned())
                 .filter(|frame| !frame.is_empty())
                 .collect()
         };
