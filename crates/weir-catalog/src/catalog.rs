@@ -102,7 +102,7 @@ impl Catalog {
 
     /// All models, provider by provider in the order of the files.
     pub fn models(&self) -> impl Iterator<Item = &Model> {
-        self.models.iter().filter(|model| self.is_listed(model))
+        self.models.iter().filter(|model| self.is_listed(model) && !model.is_pattern())
     }
 
     /// What `model` costs at the provider called `provider` in the configuration, which is of kind `kind`.
@@ -110,8 +110,9 @@ impl Catalog {
     pub fn schedule(&self, provider: &str, kind: &str, model: &str) -> Schedule {
         let found = self.find(provider, model).or_else(|| self.find(kind, model));
         let mut names = vec![format!("{provider}/{model}"), format!("{kind}/{model}")];
-        names.extend(found.map(|found| format!("{provider}/{}", found.id)));
-        names.extend(found.map(Model::name));
+        let listed = found.filter(|found| !found.is_pattern());
+        names.extend(listed.map(|found| format!("{provider}/{}", found.id)));
+        names.extend(listed.map(Model::name));
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let own = found.map(|found| found.prices.as_slice()).unwrap_or_default();
         let layers = Layers {
@@ -122,7 +123,7 @@ impl Catalog {
             ],
             local: found.is_some_and(|found| found.local),
         };
-        let name = found.map_or_else(|| names[0].to_owned(), Model::name);
+        let name = listed.map_or_else(|| names[0].to_owned(), Model::name);
         layers.build(&name, found.map(|found| found.date))
     }
 
@@ -170,18 +171,21 @@ impl Provider {
     fn add(&mut self, model: &Model, index: usize, start: usize) -> Vec<CatalogError> {
         let mut errors = Vec::new();
         let mut wrong = |problem: String| errors.push(CatalogError { place: model.name(), problem });
+        let pattern = model.is_pattern().then_some(&*model.id);
         match self.ids.insert(model.id.clone(), index) {
             Some(old) if old >= start => wrong("stands twice in its file".to_owned()),
             Some(old) => self.forget(old),
             None => {}
         }
-        self.listed.push(index);
+        if pattern.is_none() {
+            self.listed.push(index);
+        }
         for alias in &model.aliases {
             if self.aliases.insert(alias.as_str().into(), index).is_some_and(|old| old >= start) {
                 wrong(format!("alias `{alias}` stands twice in its file"));
             }
         }
-        for family in &model.families {
+        for family in model.families.iter().map(String::as_str).chain(pattern) {
             match family.parse() {
                 Ok(family) => self.families.push((family, index)),
                 Err(problem) => wrong(problem),

@@ -31,7 +31,7 @@ pub struct ModelFile {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFields {
-    /// The provider's name for it.
+    /// The provider's name for it, or a pattern as in `families` for models that only the user knows.
     pub id: String,
     /// Who makes it; unset: as the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,9 +60,9 @@ pub struct ModelFields {
     /// What it writes; unset: text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Modalities>,
-    /// What it can do.
-    #[serde(default, skip_serializing_if = "no_capabilities")]
-    pub capabilities: Capabilities,
+    /// What it can do; unset: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Capabilities>,
     /// The day on which the provider takes it away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deprecated: Option<Date>,
@@ -83,8 +83,4 @@ pub struct PriceFile {
     pub date: Option<Date>,
     /// The prices, as in `prices.overrides`.
     pub prices: Vec<PriceFields>,
-}
-
-fn no_capabilities(capabilities: &Capabilities) -> bool {
-    capabilities.is_empty()
 }

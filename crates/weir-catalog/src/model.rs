@@ -32,8 +32,8 @@ pub struct Model {
     pub input: Modalities,
     /// What it writes.
     pub output: Modalities,
-    /// What it can do.
-    pub capabilities: Capabilities,
+    /// What it can do; `None`: not known.
+    pub capabilities: Option<Capabilities>,
     /// The day on which the provider takes it away.
     pub deprecated: Option<Date>,
     /// What it costs by the file alone, in the order written; [`crate::Catalog::schedule`] adds overrides.
@@ -50,9 +50,14 @@ impl Model {
         format!("{}/{}", self.provider, self.id)
     }
 
-    /// Whether it can do `capability`.
-    pub fn can(&self, capability: Capability) -> bool {
-        self.capabilities.contains(capability)
+    /// Whether it can do `capability`; `None` where that is not known.
+    pub fn can(&self, capability: Capability) -> Option<bool> {
+        self.capabilities.map(|known| known.contains(capability))
+    }
+
+    /// Whether it stands for names that the catalog does not list, as the models of a local server.
+    pub fn is_pattern(&self) -> bool {
+        self.id.ends_with(['*', '}'])
     }
 
     /// Whether its provider takes it away at or before `unix`.
@@ -79,7 +84,7 @@ impl Model {
         let modes = fields.modes.unwrap_or_else(|| Modes::from_iter([Mode::Chat]));
         let mut capabilities = fields.capabilities;
         if modes.contains(Mode::Embeddings) {
-            capabilities.insert(Capability::Embeddings);
+            capabilities.get_or_insert_default().insert(Capability::Embeddings);
         }
         Model {
             provider: provider.clone(),
