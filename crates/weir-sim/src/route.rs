@@ -1,0 +1,213 @@
+//! Which endpoint of which vendor a path is.
+
+use http::{HeaderMap, Method};
+
+use crate::config::Provider;
+
+/// Whose shapes an answer, or an error, has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Vendor {
+    OpenAi,
+    Anthropic,
+    Gemini,
+}
+
+impl Vendor {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+        }
+    }
+}
+
+/// An endpoint; a model in the path comes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Chat,
+    Completions,
+    Embeddings,
+    Messages,
+    CountTokens,
+    Generate(String),
+    /// `true`: server-sent events; `false`: one JSON array.
+    StreamGenerate(String, bool),
+    Embed(String),
+    BatchEmbed(String),
+    GeminiCount(String),
+    Models,
+    Model(String),
+    Unknown,
+}
+
+impl Endpoint {
+    /// The name in the truth log.
+    pub(crate) fn operation(&self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Completions => "completions",
+            Self::Embeddings | Self::Embed(_) | Self::BatchEmbed(_) => "embeddings",
+            Self::Messages => "messages",
+            Self::CountTokens | Self::GeminiCount(_) => "count_tokens",
+            Self::Generate(_) | Self::StreamGenerate(..) => "generate_content",
+            Self::Models | Self::Model(_) => "models",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The model that the path names.
+    pub(crate) fn path_model(&self) -> Option<&str> {
+        match self {
+            Self::Generate(model)
+            | Self::StreamGenerate(model, _)
+            | Self::Embed(model)
+            | Self::BatchEmbed(model)
+            | Self::GeminiCount(model) => Some(model),
+            _ => None,
+        }
+    }
+}
+
+/// Finds vendor and endpoint.
+pub(crate) fn find(
+    provider: Provider,
+    method: &Method,
+    path: &str,
+    query: &str,
+    headers: &HeaderMap,
+) -> (Vendor, Endpoint) {
+    let path = path.trim_end_matches('/');
+    let vendor = match provider {
+        Provider::OpenAi => Vendor::OpenAi,
+        Provider::Anthropic => Vendor::Anthropic,
+        Provider::Gemini => Vendor::Gemini,
+        Provider::All => vendor_of(path, headers),
+    };
+    let endpoint = match vendor {
+        Vendor::OpenAi => openai(method, path),
+        Vendor::Anthropic => anthropic(method, path),
+        Vendor::Gemini => gemini(method, path, query),
+    };
+    (vendor, endpoint)
+}
+
+fn vendor_of(path: &str, headers: &HeaderMap) -> Vendor {
+    let gemini = path.contains("/v1beta/") && !path.contains("/openai/");
+    if gemini {
+        Vendor::Gemini
+    } else if path.contains("/messages") || headers.contains_key("anthropic-version") {
+        Vendor::Anthropic
+    } else {
+        Vendor::OpenAi
+    }
+}
+
+fn openai(method: &Method, path: &str) -> Endpoint {
+    let is = |end: &str| method == Method::POST && path.ends_with(end);
+    if is("/chat/completions") {
+        Endpoint::Chat
+    } else if is("/completions") {
+        Endpoint::Completions
+    } else if is("/embeddings") {
+        Endpoint::Embeddings
+    } else {
+        models(method, path)
+    }
+}
+
+fn anthropic(method: &Method, path: &str) -> Endpoint {
+    if method == Method::POST && path.ends_with("/messages") {
+        Endpoint::Messages
+    } else if method == Method::POST && path.ends_with("/messages/count_tokens") {
+        Endpoint::CountTokens
+    } else {
+        models(method, path)
+    }
+}
+
+fn models(method: &Method, path: &str) -> Endpoint {
+    if method != Method::GET {
+        return Endpoint::Unknown;
+    }
+    if path.ends_with("/models") {
+        return Endpoint::Models;
+    }
+    match path.split_once("/models/") {
+        Some((_, model)) => Endpoint::Model(decoded(model)),
+        None => Endpoint::Unknown,
+    }
+}
+
+fn gemini(method: &Method, path: &str, query: &str) -> Endpoint {
+    if method == Method::GET {
+        return models(method, path);
+    }
+    let Some((_, rest)) = path.split_once("/models/") else { return Endpoint::Unknown };
+    let Some((model, verb)) = rest.rsplit_once(':').or_else(|| rest.rsplit_once("%3A")) else {
+        return Endpoint::Unknown;
+    };
+    let model = decoded(model);
+    match verb {
+        "generateContent" => Endpoint::Generate(model),
+        "streamGenerateContent" => {
+            Endpoint::StreamGenerate(model, query.split('&').any(|pair| pair.eq_ignore_ascii_case("alt=sse")))
+        }
+        "embedContent" => Endpoint::Embed(model),
+        "batchEmbedContents" => Endpoint::BatchEmbed(model),
+        "countTokens" => Endpoint::GeminiCount(model),
+        _ => Endpoint::Unknown,
+    }
+}
+
+/// Undoes percent encoding; what is not valid stays.
+pub(crate) fn decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) if bytes[at] == b'%' => {
+                out.push(byte);
+                at += 3;
+            }
+            _ => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(method: &str, path: &str, query: &str, vendor: Vendor, endpoint: Endpoint) {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        assert_eq!(
+            find(Provider::All, &method, path, query, &HeaderMap::new()),
+            (vendor, endpoint),
+            "{path}"
+        );
+    }
+
+    #[test]
+    fn paths_of_all_vendors() {
+        check("POST", "/v1/chat/completions", "", Vendor::OpenAi, Endpoint::Chat);
+        check("POST", "/openai/v1/completions/", "", Vendor::OpenAi, Endpoint::Completions);
+        check("GET", "/v1/models/ft:a%2Fb", "", Vendor::OpenAi, Endpoint::Model("ft:a/b".into()));
+        check("POST", "/v1/messages", "", Vendor::Anthropic, Endpoint::Messages);
+        check("POST", "/v1/messages/count_tokens", "beta=true", Vendor::Anthropic, Endpoint::CountTokens);
+        let path = "/v1beta/models/gemini-2.5-flash%2Bgap=2s:streamGenerateContent";
+        let model = "gemini-2.5-flash+gap=2s".to_owned();
+        check("POST", path, "key=k&alt=sse", Vendor::Gemini, Endpoint::StreamGenerate(model.clone(), true));
+        check("POST", path, "key=k", Vendor::Gemini, Endpoint::StreamGenerate(model, false));
+        check("GET", "/v1beta/models", "", Vendor::Gemini, Endpoint::Models);
+        check("POST", "/v1beta/openai/chat/completions", "", Vendor::OpenAi, Endpoint::Chat);
+        check("DELETE", "/v1/models/x", "", Vendor::OpenAi, Endpoint::Unknown);
+    }
+}
