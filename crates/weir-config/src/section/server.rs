@@ -1,0 +1,62 @@
+//! `server:` where weir listens, and how it treats its clients.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::scalar::{Duration, Listen, OrOff, Secret, Size, Switch};
+
+/// Where weir listens, and how it treats its clients.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Address for clients. Without a master key only loopback. `WEIR_LISTEN` sets it where the file doesn't.
+    pub listen: Listen,
+    /// Address of its own for `/admin`, `/ui` and `/metrics`; without it they are at `listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_listen: Option<Listen>,
+    /// The administrator's key; needed unless every listener is on loopback. `WEIR_MASTER_KEY` sets it where the
+    /// file doesn't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master_key: Option<Secret>,
+    /// The largest request body; a larger one is answered with 413.
+    pub max_body: Size,
+    /// How long calls may go on after SIGTERM before they are cut.
+    pub drain_timeout: Duration,
+    /// After so long without data in a stream a comment is sent, so that proxies keep it open; `off` for none.
+    pub sse_keepalive: OrOff<Duration>,
+    /// Whether answers carry `usage.cost` and `usage.cost_details`.
+    pub usage_cost: Switch,
+    /// Lets a target's `fault` act. For tests only.
+    pub allow_faults: Switch,
+    /// Serves HTTPS instead of HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+}
+
+/// Certificate and key of the listener, both PEM. Relative paths start at the configuration file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate, then those that signed it.
+    pub cert: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: Listen::loopback(4000),
+            admin_listen: None,
+            master_key: None,
+            max_body: Size(32 << 20),
+            drain_timeout: Duration::from_secs(30),
+            sse_keepalive: OrOff::On(Duration::from_secs(15)),
+            usage_cost: Switch(true),
+            allow_faults: Switch(false),
+            tls: None,
+        }
+    }
+}

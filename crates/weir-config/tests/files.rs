@@ -1,0 +1,106 @@
+//! The files in `config/` are what this crate says they are.
+
+use std::path::{Path, PathBuf};
+
+use weir_config::*;
+
+fn config_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config")
+}
+
+/// Compares a generated file with what stands in the repository; `UPDATE=1` writes it.
+#[track_caller]
+fn current(name: &str, text: &str) {
+    let file = config_folder().join(name);
+    if Environment::from_process().get("UPDATE").is_some() {
+        std::fs::write(&file, text).unwrap();
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        found == text,
+        "config/{name} is not current; run `UPDATE=1 cargo test -p weir-config` and read the diff"
+    );
+}
+
+#[test]
+fn the_schema_is_current() {
+    current("schema.json", &schema_text());
+}
+
+fn example() -> Loaded {
+    let environment = Environment::from_iter([
+        ("WEIR_MASTER_KEY", "m"),
+        ("OPENAI_API_KEY", "o"),
+        ("ANTHROPIC_KEY_A", "a"),
+        ("ANTHROPIC_KEY_B", "b"),
+        ("AZURE_KEY", "z"),
+        ("CI_KEY", "c"),
+    ]);
+    load(Some(&config_folder().join("weir.example.yaml")), Outside::of(&environment))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn the_example_loads() {
+    let loaded = example();
+    assert!(loaded.warnings.is_empty());
+    assert!(loaded.config.models.len() >= 3 && loaded.config.keys.len() >= 2);
+}
+
+/// Every setting of the schema that this version acts on stands in the example, and no other does.
+#[test]
+fn the_example_shows_every_setting() {
+    let text = std::fs::read_to_string(config_folder().join("weir.example.yaml")).unwrap();
+    let mut missing = Vec::new();
+    let schema = schema();
+    let mut check = |owner: &str, object: &serde_json::Value| {
+        let properties = object.get("properties").and_then(|properties| properties.as_object());
+        for (name, setting) in properties.into_iter().flatten() {
+            let shown = text.lines().any(|line| line.contains(&format!("{name}:")));
+            if setting.get("deprecated").is_none() && !shown {
+                missing.push(format!("{owner}.{name}"));
+            }
+        }
+    };
+    check("", &schema);
+    for owner in [
+        "Server",
+        "Tls",
+        "Provider",
+        "Model",
+        "Retry",
+        "Timeouts",
+        "Key",
+        "Team",
+        "Prices",
+        "Store",
+        "Ledger",
+        "Logging",
+        "Telemetry",
+    ] {
+        let definition = &schema["$defs"][owner];
+        let full = definition.get("anyOf").map_or(definition, |forms| &forms[1]);
+        assert!(full.get("properties").is_some(), "{owner} is not in the schema");
+        check(owner, full);
+    }
+    assert!(missing.is_empty(), "config/weir.example.yaml does not show {missing:?}");
+}
+
+/// What the comments of the example call the default is the default.
+#[test]
+fn the_example_tells_the_defaults() {
+    let config = example().config;
+    let defaults = Config::default();
+    assert_eq!(
+        (config.ledger, config.logging, config.telemetry),
+        (defaults.ledger, defaults.logging, defaults.telemetry)
+    );
+    let explained = &config.models["explained"];
+    let (model, usual) = (explained.clone(), Model::default());
+    assert_eq!(
+        (model.retry, model.timeouts, model.fallback_on),
+        (usual.retry, usual.timeouts, usual.fallback_on)
+    );
+    let server = Server { master_key: config.server.master_key.clone(), ..Server::default() };
+    assert_eq!(config.server, server);
+}
