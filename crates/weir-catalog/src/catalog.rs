@@ -7,7 +7,7 @@ use crate::family::Family;
 use crate::fields::{ModelPrice, PriceFields, StepFields, Terms};
 use crate::file::{ModelFile, PriceFile};
 use crate::model::Model;
-use crate::schedule::{Layers, Ranked, Schedule, matching};
+use crate::schedule::{Closeness, Layers, Ranked, Schedule, matching};
 
 /// The longest name that is compared with others for a suggestion.
 const MAX_SUGGESTED: usize = 128;
@@ -109,43 +109,48 @@ impl Catalog {
     /// Overrides match either `provider/model` or `kind/model`.
     pub fn schedule(&self, provider: &str, kind: &str, model: &str) -> Schedule {
         let found = self.find(provider, model).or_else(|| self.find(kind, model));
-        let mut names = vec![format!("{provider}/{model}"), format!("{kind}/{model}")];
         let listed = found.filter(|found| !found.is_pattern());
-        names.extend(listed.map(|found| format!("{provider}/{}", found.id)));
-        names.extend(listed.map(Model::name));
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let own = found.map(|found| found.prices.as_slice()).unwrap_or_default();
+        let names = |provider: &str| -> Vec<String> {
+            let ids = std::iter::once(model).chain(listed.map(|found| &*found.id));
+            ids.map(|id| format!("{provider}/{id}")).collect()
+        };
+        let (own, of_kind) = (names(provider), names(kind));
+        let catalog = found.map(|found| found.prices.as_slice()).unwrap_or_default();
         let layers = Layers {
             layers: [
-                matching(self.overrides.iter(), &names),
-                matching(self.files.iter(), &names),
-                own.iter().map(|price| Ranked { closeness: 0, terms: Terms::from(price) }).collect(),
+                matching(self.overrides.iter(), &own, &of_kind),
+                matching(self.files.iter(), &own, &of_kind),
+                catalog
+                    .iter()
+                    .map(|price| Ranked { closeness: Closeness::default(), terms: price.into() })
+                    .collect(),
             ],
             local: found.is_some_and(|found| found.local),
         };
-        let name = listed.map_or_else(|| names[0].to_owned(), Model::name);
+        let name = listed.map_or_else(|| own[0].clone(), Model::name);
         layers.build(&name, found.map(|found| found.date))
     }
 
-    /// At most `limit` names like `name`, the nearest first, as `provider/id`.
+    /// At most `limit` names like `name`, the nearest first and of equal ones the vendor's own, as
+    /// `provider/id`.
     pub fn nearest(&self, name: &str, limit: usize) -> Vec<String> {
         if name.len() > MAX_SUGGESTED {
             return Vec::new();
         }
         let wanted = name.to_lowercase();
         let whole = wanted.contains('/');
-        let mut near: Vec<(usize, String)> = Vec::new();
+        let mut near: Vec<(usize, bool, String)> = Vec::new();
         for model in self.models() {
             let full = model.name();
             let by_id = strsim::osa_distance(&wanted, &model.id.to_lowercase());
             let distance =
                 if whole { by_id.min(strsim::osa_distance(&wanted, &full.to_lowercase())) } else { by_id };
             if distance <= 2.max(wanted.chars().count() / 3) {
-                near.push((distance, full));
+                near.push((distance, model.provider != model.vendor, full));
             }
         }
         near.sort();
-        near.into_iter().take(limit).map(|(_, name)| name).collect()
+        near.into_iter().take(limit).map(|(.., name)| name).collect()
     }
 
     fn is_listed(&self, model: &Model) -> bool {
@@ -235,4 +240,246 @@ fn problems(place: &str, terms: &Terms) -> Vec<CatalogError> {
         problems.push("the price says nothing; write `\"0\"` where it is free".to_owned());
     }
     problems.into_iter().map(|problem| CatalogError { place: place.to_owned(), problem }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::NanoUsd;
+    use weir_wire::usage::{Class, Usage};
+
+    const FILE: &str = r#"
+        provider: openai
+        source: test
+        date: 2026-08-01
+        models:
+          - { id: gpt-4, prices: [{input: "30", output: "60"}], families: ["gpt-4-{date}"] }
+          - { id: gpt-4o, aliases: [chatgpt-4o], prices: [{input: "2.5", output: "10", cache_read: "1.25"}], families: ["gpt-4o-{date}"] }
+          - { id: gpt-4o-2024-05-13, prices: [{input: "5", output: "15"}] }
+          - { id: gpt-4o-mini, prices: [{input: "0.15", output: "0.6"}], families: ["gpt-4o-mini-{date}"] }
+          - { id: gpt-4.1, prices: [{input: "2", output: "8"}], families: ["gpt-4.1-{date}"] }
+          - { id: gpt-5, prices: [{input: "1.25", output: "10"}], families: ["gpt-5-{date}"] }
+          - { id: gpt-5-mini, prices: [{input: "0.25", output: "2"}], families: ["gpt-5-mini-{date}"] }
+          - { id: gpt-next }
+          - { id: any, prices: [{input: "99"}], families: ["lab-*"] }
+          - { id: lab, prices: [{input: "98"}], families: ["lab-{date}", "lab-large-*"] }
+          - id: gpt-old
+            prices: [{until: 2026-01-01, input: "9"}, {from: 2026-01-01, until: 2026-06-01, input: "8"}, {from: 2026-07-01, input: "7"}]
+    "#;
+
+    fn read<T: serde::de::DeserializeOwned>(text: &str) -> T {
+        serde_saphyr::from_str(text).unwrap()
+    }
+
+    fn catalog(overrides: &str) -> Catalog {
+        Catalog::new(vec![read(FILE)]).unwrap().with_prices(Vec::new(), read(overrides)).unwrap()
+    }
+
+    fn day(text: &str) -> i64 {
+        text.parse::<Date>().unwrap().unix()
+    }
+
+    /// The cost of a million tokens of input, in USD.
+    fn input(catalog: &Catalog, provider: &str, model: &str, at: &str) -> Option<String> {
+        let schedule = catalog.schedule(provider, "openai", model);
+        schedule.at(day(at))?.cost(&Usage::new().with(Class::Input, 1_000_000)).map(|cost| cost.to_string())
+    }
+
+    #[test]
+    fn exact_then_alias_then_the_longest_family() {
+        let catalog = catalog("[]");
+        for (name, id) in [
+            ("gpt-4o", "gpt-4o"),
+            ("chatgpt-4o", "gpt-4o"),
+            ("gpt-4o-2024-05-13", "gpt-4o-2024-05-13"),
+            ("gpt-4o-2024-11-20", "gpt-4o"),
+            ("gpt-4o-mini-2024-07-18", "gpt-4o-mini"),
+            ("gpt-4.1-2025-04-14", "gpt-4.1"),
+            ("gpt-4-0613", "gpt-4"),
+            ("gpt-5-2025-08-07", "gpt-5"),
+            ("gpt-5-mini-2025-08-07", "gpt-5-mini"),
+            ("gpt-5-latest", "gpt-5"),
+            ("lab-2025-01-01", "lab"),
+            ("lab-large-7b", "lab"),
+            ("lab-small", "any"),
+        ] {
+            assert_eq!(catalog.find("openai", name).map(|model| &*model.id), Some(id), "{name}");
+        }
+        for name in [
+            "gpt-4o-nano",
+            "gpt-4.1-mini",
+            "gpt-5-nano",
+            "gpt-5-mini-high",
+            "gpt-4-1106-preview",
+            "gpt-4.5",
+            "gpt",
+            "",
+        ] {
+            assert!(catalog.find("openai", name).is_none(), "{name}");
+        }
+        assert!(catalog.find("azure", "gpt-4o").is_none());
+    }
+
+    #[test]
+    fn unknown_is_not_free() {
+        let catalog =
+            catalog("[{model: mine/free, input: \"0\", output: \"0\"}, {model: mine/half, input: \"1\"}]");
+        assert!(catalog.schedule("openai", "openai", "gpt-next").is_unknown());
+        assert!(catalog.schedule("openai", "openai", "nothing").is_unknown());
+        assert_eq!(input(&catalog, "mine", "free", "2026-08-01").as_deref(), Some("0"));
+        let schedule = catalog.schedule("mine", "x", "half");
+        let half = schedule.at(0).unwrap();
+        assert_eq!(half.cost(&Usage::new().with(Class::Input, 1)), Some(NanoUsd(1_000)));
+        assert_eq!(half.cost(&Usage::new().with(Class::Input, 1).with(Class::Output, 1)), None);
+    }
+
+    #[test]
+    fn prices_follow_each_other_by_day() {
+        let catalog = catalog("[]");
+        let at = |day: &str| input(&catalog, "openai", "gpt-old", day);
+        assert_eq!(at("2025-12-31").as_deref(), Some("9"));
+        assert_eq!(at("2026-01-01").as_deref(), Some("8"));
+        assert_eq!(at("2026-05-31").as_deref(), Some("8"));
+        assert_eq!(at("2026-06-01"), None, "a gap is unknown");
+        assert_eq!(at("2026-07-01").as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn overrides_win_field_by_field() {
+        let catalog = catalog(
+            "[{model: openai/gpt-4o, input: 1}, {model: 'openai/*', cache_read: 0.5, from: 2026-03-01}]",
+        );
+        let schedule = catalog.schedule("openai", "openai", "gpt-4o");
+        let price = schedule.at(day("2026-08-01")).unwrap();
+        let rate = |class| price.rate(class).unwrap();
+        assert_eq!(
+            [Class::Input, Class::Output, Class::CacheRead].map(rate),
+            [1_000_000, 10_000_000, 1_250_000],
+            "the closest pattern"
+        );
+        let schedule = catalog.schedule("openai", "openai", "gpt-5");
+        assert_eq!(
+            schedule.at(day("2026-02-28")).unwrap().rate(Class::CacheRead),
+            Some(1_250_000),
+            "not yet"
+        );
+        assert_eq!(schedule.at(day("2026-03-01")).unwrap().rate(Class::CacheRead), Some(500_000));
+        assert_eq!(schedule.periods().len(), 2);
+    }
+
+    #[test]
+    fn overrides_go_before_files_and_files_before_the_catalog() {
+        let files: Vec<PriceFile> =
+            read("[{date: 2026-05-01, prices: [{model: openai/gpt-4o, input: 2, output: 3}]}]");
+        let overrides: Vec<PriceFields> = read("[{model: openai/gpt-4o, input: 1, from: 2026-06-01}]");
+        let catalog = Catalog::new(vec![read(FILE)]).unwrap().with_prices(files, overrides).unwrap();
+        let rates = |at: &str| {
+            let schedule = catalog.schedule("openai", "openai", "gpt-4o");
+            let price = schedule.at(day(at)).unwrap().clone();
+            [Class::Input, Class::Output, Class::CacheRead].map(|class| price.rate(class).unwrap() / 10_000)
+        };
+        assert_eq!(rates("2026-04-30"), [250, 1_000, 125]);
+        assert_eq!(rates("2026-05-01"), [200, 300, 125]);
+        assert_eq!(rates("2026-06-01"), [100, 300, 125]);
+    }
+
+    #[test]
+    fn the_latest_from_wins_for_either_name_of_the_provider() {
+        let catalog = catalog(
+            "[{model: eu/gpt-5, input: 4, from: 2026-02-01}, {model: openai/gpt-5, input: 3, from: 2026-01-01}, {model: eu/gpt-5, input: 5, from: 2026-03-01}]",
+        );
+        assert_eq!(input(&catalog, "eu", "gpt-5", "2026-03-01").as_deref(), Some("5"));
+        assert_eq!(input(&catalog, "openai", "gpt-5", "2026-03-01").as_deref(), Some("3"));
+        assert_eq!(
+            input(&catalog, "us", "gpt-5-2025-08-07", "2026-03-01").as_deref(),
+            Some("3"),
+            "by its snapshot too"
+        );
+    }
+
+    #[test]
+    fn ids_are_stable_and_tell_prices_apart() {
+        let id = |overrides: &str| {
+            let catalog = catalog(overrides);
+            catalog
+                .schedule("openai", "openai", "gpt-4o-2024-11-20")
+                .at(day("2026-08-01"))
+                .unwrap()
+                .id()
+                .to_string()
+        };
+        let plain = id("[]");
+        assert_eq!(plain, "openai/gpt-4o@2026-08-01#aa7d9ac967");
+        assert_eq!(plain, id("[]"));
+        assert_ne!(plain, id("[{model: openai/gpt-4o, input: 1}]"));
+        assert!(
+            id("[{model: openai/gpt-4o, input: 1, from: 2026-02-01}]")
+                .starts_with("openai/gpt-4o@2026-02-01#")
+        );
+    }
+
+    #[test]
+    fn a_later_file_replaces_a_model() {
+        let later = "{provider: openai, source: t, date: 2026-09-01, models: [{id: gpt-4o, prices: [{input: \"3\"}]}, {id: '*', prices: [{input: \"1\"}]}]}";
+        let catalog = Catalog::new(vec![read(FILE), read(later)]).unwrap();
+        assert_eq!(input(&catalog, "openai", "gpt-4o", "2026-09-01").as_deref(), Some("3"));
+        assert_eq!(&*catalog.find("openai", "chatgpt-4o").unwrap().id, "*", "the alias went with its model");
+        assert_eq!(catalog.models().filter(|model| &*model.id == "gpt-4o").count(), 1);
+        assert_eq!(catalog.find_bare("gpt-4o").len(), 1);
+        assert!(catalog.models_of("openai").all(|model| !model.is_pattern()));
+    }
+
+    #[test]
+    fn local_is_free_unless_priced() {
+        let file = "{provider: ollama, source: t, date: 2026-08-01, local: true, models: [{id: '*'}]}";
+        let overrides: Vec<PriceFields> = read("[{model: ollama/big, output: 2}]");
+        let catalog = Catalog::new(vec![read(file)]).unwrap().with_prices(Vec::new(), overrides).unwrap();
+        let price = |model| catalog.schedule("ollama", "ollama", model).at(0).unwrap().clone();
+        let usage =
+            Usage::new().with(Class::Input, 1_000_000).with(Class::Output, 1_000_000).with(Class::Image, 1);
+        assert_eq!((price("small").cost(&usage), &**price("small").id()), (Some(NanoUsd::ZERO), "local"));
+        assert_eq!(price("big").cost(&usage), Some(NanoUsd(2_000_000_000)));
+        assert!(price("big").id().starts_with("ollama/big@2026-08-01#"), "{}", price("big").id());
+    }
+
+    #[test]
+    fn bare_names_prefer_the_vendor() {
+        let reseller = "{provider: azure, vendor: openai, source: t, date: 2026-08-01, models: [{id: gpt-4o}, {id: gpt-azure}]}";
+        let catalog = Catalog::new(vec![read(reseller), read(FILE)]).unwrap();
+        let providers: Vec<&str> = catalog.find_bare("gpt-4o").iter().map(|model| &*model.provider).collect();
+        assert_eq!(providers, ["openai", "azure"]);
+        assert_eq!(catalog.find_bare("gpt-azure").len(), 1);
+        assert_eq!(catalog.find_bare("chatgpt-4o").len(), 1);
+        assert!(catalog.find_bare("gpt-4o-2024-11-20").is_empty(), "families need a provider");
+    }
+
+    #[test]
+    fn suggests_near_names() {
+        let catalog = catalog("[]");
+        assert_eq!(
+            catalog.nearest("gpt-4p", 2),
+            ["openai/gpt-4", "openai/gpt-4.1"][..1]
+                .iter()
+                .chain(&["openai/gpt-4o"])
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(catalog.nearest("openai/gpt-5-mni", 1), ["openai/gpt-5-mini"]);
+        assert!(catalog.nearest("llama", 3).is_empty());
+        assert!(catalog.nearest(&"x".repeat(10_000), 3).is_empty());
+    }
+
+    #[test]
+    fn says_everything_that_is_wrong() {
+        let file = r#"{provider: p, source: t, date: 2026-08-01, models: [
+            {id: a, aliases: [x]}, {id: a}, {id: b, aliases: [x], families: ["b"]},
+            {id: c, prices: [{from: 2026-02-01, until: 2026-02-01, input: "1"}, {}]},
+            {id: d, prices: [{input: "1", above: [{input_tokens: 2}, {input_tokens: 1}]}]}]}"#;
+        let errors = Catalog::new(vec![read(file)]).unwrap_err();
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors.len(), 6, "{errors:#?}");
+        assert!(errors.iter().any(|error| error == "p/a: stands twice in its file"), "{errors:#?}");
+        let overrides: Vec<PriceFields> = read("[{model: a/b}]");
+        assert!(Catalog::default().with_prices(Vec::new(), overrides).is_err());
+    }
 }

@@ -57,12 +57,12 @@ fn is_snapshot(text: &str) -> bool {
         text.split('-').map(|group| (group.len(), group.bytes().all(|byte| byte.is_ascii_digit())));
     let digits = |group: Option<(usize, bool)>| group.filter(|(_, digits)| *digits).map(|(length, _)| length);
     let shape = (digits(groups.next()), groups.next(), groups.next(), groups.next());
-    match shape {
-        (Some(3 | 4 | 6 | 8), None, ..) => true,
-        (Some(4), Some((2, true)), None, _) => true,
-        (Some(4), Some((2, true)), Some((2, true)), None) => true,
-        _ => false,
-    }
+    matches!(
+        shape,
+        (Some(3 | 4 | 6 | 8), None, ..)
+            | (Some(4), Some((2, true)), None, _)
+            | (Some(4), Some((2, true)), Some((2, true)), None)
+    )
 }
 
 #[cfg(test)]

@@ -248,7 +248,7 @@ fn layered(base: &Written, lists: &[&[StepFields]]) -> Steps {
 fn hash(tiers: &[Option<&Steps>]) -> String {
     let mut hasher = Sha256::new();
     for steps in tiers {
-        hasher.update(steps.map_or(String::from("-"), |steps| canonical(steps)));
+        hasher.update(steps.map_or(String::from("-"), canonical));
         hasher.update("\n");
     }
     hasher.finalize().iter().take(5).map(|byte| format!("{byte:02x}")).collect()
@@ -266,4 +266,140 @@ fn canonical(steps: &Steps) -> String {
         text.push(';');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields::ModelPrice;
+
+    fn price(fields: &str) -> Price {
+        let fields: ModelPrice = serde_saphyr::from_str(fields).unwrap();
+        Price::resolve("p/m", "2026-08-01", &Terms::from(&fields))
+    }
+
+    fn check(fields: &str, usage: &[(Class, u64)], expected: Option<i64>) {
+        let usage = usage.iter().fold(Usage::new(), |usage, (class, count)| usage.with(*class, *count));
+        assert_eq!(price(fields).cost(&usage), expected.map(NanoUsd), "{fields} {usage:?}");
+    }
+
+    #[test]
+    fn sums_then_rounds_once() {
+        let fields = "{input: 0.15, output: 0.6}";
+        check(fields, &[(Class::Input, 1_000), (Class::Output, 500)], Some(450_000));
+        check("{input: 0.0004, output: 0.0001}", &[(Class::Input, 1), (Class::Output, 1)], Some(1));
+        check("{input: 0.0004, output: 0.0001}", &[(Class::Input, 1)], Some(0));
+        check(fields, &[], Some(0));
+    }
+
+    #[test]
+    fn other_units_have_their_own_prices() {
+        check("{input: 1, per_search: 0.01}", &[(Class::Input, 10), (Class::Search, 3)], Some(30_010_000));
+        check("{input: 1}", &[(Class::Search, 1)], None);
+        check("{per_second: 0.0001}", &[(Class::Duration, 1_500)], Some(150_000));
+        check("{per_million_characters: 15}", &[(Class::Character, 1_000)], Some(15_000_000));
+        check("{per_page: 0.001, per_image: 0.04}", &[(Class::Page, 2), (Class::Image, 1)], Some(42_000_000));
+    }
+
+    #[test]
+    fn a_usage_is_one_request_unless_it_counts_them() {
+        check("{input: 1, per_request: 0.005}", &[(Class::Input, 1)], Some(5_001_000));
+        check("{input: 1, per_request: 0.005}", &[(Class::Input, 1), (Class::Request, 2)], Some(10_001_000));
+        check("{input: 1, per_request: 0.005}", &[], Some(0));
+        check("{input: 1}", &[(Class::Input, 1), (Class::Request, 1)], Some(1_000));
+    }
+
+    #[test]
+    fn long_prompts_cost_the_step_as_a_whole() {
+        let fields = "{input: 1, output: 2, cache_read: 0.1, above: [{input_tokens: 100, input: 2}, {input_tokens: 200, output: 3}]}";
+        check(
+            fields,
+            &[(Class::Input, 60), (Class::CacheRead, 40), (Class::Output, 10)],
+            Some(60_000 + 4_000 + 20_000),
+        );
+        check(
+            fields,
+            &[(Class::Input, 60), (Class::CacheRead, 41), (Class::Output, 10)],
+            Some(120_000 + 4_100 + 20_000),
+        );
+        check(fields, &[(Class::Input, 201), (Class::Output, 10)], Some(402_000 + 30_000));
+        check(fields, &[(Class::Output, 1_000_000)], Some(2_000_000_000));
+    }
+
+    #[test]
+    fn tiers_change_what_they_name() {
+        let price = price(
+            "{input: 4, output: 8, cache_read: 1, above: [{input_tokens: 100, input: 8}],
+              batch: {input: 2, output: 4}, tiers: {flex: {input: 3, above: [{input_tokens: 100, input: 6}]}}}",
+        );
+        let short = Usage::new().with(Class::Input, 10).with(Class::CacheRead, 10).with(Class::Output, 10);
+        let long = Usage::new().with(Class::Input, 101);
+        let cost = |usage: &Usage, tier| price.cost_in(usage, tier).map(|cost| cost.0 / 1_000);
+        assert_eq!(cost(&short, ServiceTier::Standard), Some(40 + 10 + 80));
+        assert_eq!(cost(&short, ServiceTier::Batch), Some(20 + 10 + 40));
+        assert_eq!(cost(&short, ServiceTier::Flex), Some(30 + 10 + 80));
+        assert_eq!(cost(&short, ServiceTier::Priority), None, "no price, not the standard one");
+        assert_eq!(
+            cost(&long, ServiceTier::Batch),
+            Some(808),
+            "a tier silent on long prompts leaves their step"
+        );
+        assert_eq!(cost(&long, ServiceTier::Flex), Some(606));
+    }
+
+    #[test]
+    fn bounds_hold_for_every_class() {
+        let price = price(
+            "{input: 1, output: 2, cache_write_1h: 3, audio_in: 50, reasoning: 4, per_request: 0.001, above: [{input_tokens: 100, input: 2}]}",
+        );
+        assert_eq!(price.upper_bound(100, 10), Some(NanoUsd(5_000_000 + 40_000 + 1_000_000)));
+        let text = [
+            Class::Input,
+            Class::CacheRead,
+            Class::CacheWrite5m,
+            Class::CacheWrite1h,
+            Class::Output,
+            Class::Reasoning,
+        ];
+        let bound = |prompt_tokens| Bound {
+            prompt_tokens,
+            output_tokens: 10,
+            classes: &text,
+            tier: ServiceTier::Standard,
+        };
+        assert_eq!(price.bound(bound(100)), Some(NanoUsd(300_000 + 40_000 + 1_000_000)));
+        assert_eq!(price.bound(Bound { tier: ServiceTier::Flex, ..bound(1) }), None);
+        assert_eq!(price.limits().collect::<Vec<_>>(), [100]);
+    }
+
+    #[test]
+    fn a_bound_needs_only_the_prices_it_uses() {
+        let embedding = price("{input: 1}");
+        assert_eq!(embedding.upper_bound(10, 0), Some(NanoUsd(10_000)));
+        assert_eq!(embedding.upper_bound(10, 1), None);
+    }
+
+    #[test]
+    fn absurd_counts_neither_overflow_nor_wrap() {
+        let dear = price("{input: 1000000, output: 1000000}");
+        let all = TOKEN_CLASSES.iter().fold(Usage::new(), |usage, class| usage.with(*class, u64::MAX));
+        assert_eq!(dear.cost(&all), Some(NanoUsd::MAX));
+        assert_eq!(dear.upper_bound(u64::MAX, u64::MAX), Some(NanoUsd::MAX));
+    }
+
+    #[test]
+    fn lines_say_what_was_charged() {
+        let lines = price("{input: 1, output: 2}")
+            .breakdown(&Usage::new().with(Class::Input, 3).with(Class::Output, 4), ServiceTier::Standard);
+        let lines: Vec<_> =
+            lines.unwrap().iter().map(|line| (line.class, line.count, line.rate, line.cost.0)).collect();
+        assert_eq!(
+            lines,
+            [
+                (Class::Input, 3, 1_000_000, 3_000_000),
+                (Class::Output, 4, 2_000_000, 8_000_000),
+                (Class::Request, 1, 0, 0)
+            ]
+        );
+    }
 }

@@ -35,12 +35,20 @@ impl Schedule {
 /// A price of some layer that concerns the model, with its rank among the layer's.
 #[derive(Debug, Clone)]
 pub(crate) struct Ranked {
-    /// Letters that the pattern fixes: the more, the closer.
-    pub(crate) closeness: usize,
+    /// How closely it names the model; the greater goes first.
+    pub(crate) closeness: Closeness,
     pub(crate) terms: Terms,
 }
 
-/// What [`build`] needs.
+/// A name goes before a pattern, the provider's own name before its kind's, more letters before fewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct Closeness {
+    exact: bool,
+    own: bool,
+    letters: usize,
+}
+
+/// The layers of prices that concern one model.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     /// Overrides, price files, catalog: the first goes before the next.
@@ -92,12 +100,19 @@ fn choose(layer: &[Ranked], unix: i64) -> Option<&Terms> {
     holding.max_by_key(|ranked| (ranked.closeness, ranked.terms.from)).map(|ranked| &ranked.terms)
 }
 
-/// Prices by pattern, as overrides and price files have them.
-pub(crate) fn matching<'a>(prices: impl Iterator<Item = &'a PriceFields>, names: &[&str]) -> Vec<Ranked> {
+/// Of prices by pattern, as overrides and price files have them, those that concern a model: by one of its names at
+/// the provider as configured (`own`), or at the kind of provider.
+pub(crate) fn matching<'a>(
+    prices: impl Iterator<Item = &'a PriceFields>,
+    own: &[String],
+    kind: &[String],
+) -> Vec<Ranked> {
     let ranked = |fields: &'a PriceFields| {
-        let hit = names.iter().any(|name| glob(&fields.model, name));
-        let closeness = fields.model.len() - fields.model.matches('*').count();
-        hit.then(|| Ranked { closeness, terms: Terms::from(fields) })
+        let hits = |names: &[String]| names.iter().any(|name| glob(&fields.model, name));
+        let own = hits(own);
+        let letters = fields.model.len() - fields.model.matches('*').count();
+        let closeness = Closeness { exact: letters == fields.model.len(), own, letters };
+        (own || hits(kind)).then(|| Ranked { closeness, terms: Terms::from(fields) })
     };
     prices.filter_map(ranked).collect()
 }
