@@ -356,7 +356,7 @@ def build_model(provider, settings, name, lite, genai, dev, exact_genai, report)
         "modes": modes if modes != ["chat"] else None,
         "context_window": limits.get("context") or lite.get("max_input_tokens") or (genai or {}).get("context_window"),
         "max_output": (lite.get("max_output_tokens") or limits.get("output")) if mode != "embeddings" else None,
-        "dimensions": lite.get("output_vector_size"),
+        "dimensions": lite.get("output_vector_size") and int(lite["output_vector_size"]),
         "input": order(reads) if reads - {"text"} else None,
         "output": order(writes) if writes - {"text"} else None,
         "capabilities": can or None,
