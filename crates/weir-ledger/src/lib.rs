@@ -1,1 +1,29 @@
 //! The accounts: rows, keys, and the spool that no crash loses.
+//!
+//! A call takes a [`Room`] from the [`Ledger`] before it is routed, writes an [`Open`] before each dispatch and a
+//! terminal [`AttemptRow`] after it, and ends with one [`CallRow`]. All of that is appended to files of the process's
+//! own (`spool`); one background task moves it to a [`Store`] (`drain`). A process that dies leaves its files behind;
+//! the next one that can take their lock finishes the work, and closes what it finds open as `orphaned`.
+//!
+//! Money is integers throughout: nano-dollars per row. Nothing here knows SQL, HTTP or a provider.
+
+pub mod drain;
+pub mod key;
+mod ledger;
+mod memory;
+pub mod row;
+pub mod spool;
+mod stats;
+mod store;
+
+pub use ledger::{Full, Ledger, LedgerConfig, Room, StartError};
+pub use memory::MemoryStore;
+pub use row::{
+    AttemptId, AttemptRow, Cache, CallId, CallRow, End, Facts, Micros, Open, State, Text, UsageSource,
+};
+pub use spool::{Durability, OpenError, Position};
+pub use stats::{Health, LedgerStats, StatsView};
+pub use store::{
+    Answer, Batch, CallRecord, Fault, Group, Mismatch, Page, Recent, Spend, SpendQuery, SpendRow, Store,
+    StoreError, StoreHealth, Totals, Written, day_name,
+};

@@ -1,0 +1,204 @@
+//! Which calls are under way, as the records tell, and which segments hold what a crash would need to close them.
+
+use std::collections::HashMap;
+
+use weir_wire::usage::Usage;
+
+use crate::row::{AttemptRow, CallId, CallRow, End, Micros, Open, State, Sum};
+use crate::store::Batch;
+
+/// The calls of one instance that have an attempt but no row yet.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    calls: HashMap<CallId, LiveCall>,
+    pins: HashMap<u32, u32>,
+}
+
+#[derive(Debug, Default)]
+struct LiveCall {
+    open: Vec<Open>,
+    settled: Vec<u16>,
+    sum: Sum,
+    last: Option<AttemptRow>,
+    /// The segments that hold its records.
+    segments: Vec<u32>,
+}
+
+impl Live {
+    pub(crate) fn opened(&mut self, open: Open, segment: u32) {
+        let call = self.pin(open.id.call, segment);
+        if !call.settled.contains(&open.id.n) && call.open.iter().all(|other| other.id != open.id) {
+            call.open.push(open);
+        }
+    }
+
+    pub(crate) fn settled(&mut self, row: &AttemptRow, segment: u32) {
+        let call = self.pin(row.id.call, segment);
+        if call.settled.contains(&row.id.n) {
+            return;
+        }
+        call.settled.push(row.id.n);
+        call.open.retain(|open| open.id != row.id);
+        call.sum.add(row);
+        call.last = Some(row.clone());
+    }
+
+    /// Forgets a call whose row was read. Rows of its attempts that damage made unreadable are made up for: a single
+    /// one is what the call has more than its other attempts.
+    pub(crate) fn ended_with(&mut self, row: &CallRow) -> Vec<AttemptRow> {
+        let Some(call) = self.calls.get(&row.id) else { return Vec::new() };
+        let reason = "its record is damaged";
+        let mut lost: Vec<_> =
+            call.open.iter().map(|open| open.abandoned(State::Orphaned, row.ended_at, reason)).collect();
+        if let [lost] = &mut lost[..]
+            && row.attempts == call.sum.attempts + 1
+        {
+            lost.usage = difference(&row.usage, &call.sum.usage);
+            lost.usage_source = row.usage_source;
+            lost.cost_nanousd = row.cost_nanousd.zip(call.sum.cost_nanousd).map(|(all, others)| all - others);
+        }
+        self.ended(row.id);
+        lost
+    }
+
+    /// Forgets a call whose row is written.
+    pub(crate) fn ended(&mut self, call: CallId) {
+        let Some(call) = self.calls.remove(&call) else { return };
+        for segment in call.segments {
+            if let Some(pins) = self.pins.get_mut(&segment) {
+                *pins -= 1;
+                if *pins == 0 {
+                    self.pins.remove(&segment);
+                }
+            }
+        }
+    }
+
+    /// Whether a call under way has a record in this segment.
+    pub(crate) fn pins(&self, segment: u32) -> bool {
+        self.pins.contains_key(&segment)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// The rows that close up to `limit` calls whose process is dead. The calls stay until [`Live::ended`] is told.
+    pub(crate) fn orphans(&self, limit: usize, now: Micros) -> Batch {
+        let mut batch = Batch::default();
+        for call in self.calls.values().take(limit) {
+            let mut sum = call.sum.clone();
+            let mut last = call.last.clone();
+            for open in &call.open {
+                let row = open.abandoned(State::Orphaned, now, "found open after a crash");
+                sum.add(&row);
+                last = last.filter(|last| last.id > row.id).or_else(|| Some(row.clone()));
+                batch.attempts.push(row);
+            }
+            if let Some(last) = last {
+                batch.calls.push(CallRow::abandoned(&last, &sum, End::Orphaned, now));
+            }
+        }
+        batch.sort();
+        batch
+    }
+
+    fn pin(&mut self, id: CallId, segment: u32) -> &mut LiveCall {
+        let call = self.calls.entry(id).or_default();
+        if !call.segments.contains(&segment) {
+            call.segments.push(segment);
+            *self.pins.entry(segment).or_default() += 1;
+        }
+        call
+    }
+}
+
+fn difference(all: &Usage, others: &Usage) -> Usage {
+    let mut left = Usage::new();
+    for ((class, unit), count) in all.iter() {
+        left.set_in(class, unit, count.saturating_sub(others.get(class, unit)));
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::row::{UsageSource, sample};
+
+    #[test]
+    fn a_call_pins_each_of_its_segments_until_it_ends() {
+        let mut live = Live::default();
+        let id = CallId::at(1, &[1; 10]);
+        let open = sample::open(id, 1, &sample::facts(0));
+        live.opened(open.clone(), 3);
+        live.settled(&sample::settled(&open, 5), 4);
+        live.opened(sample::open(id, 2, &open.facts), 4);
+        assert!(live.pins(3) && live.pins(4) && !live.pins(5));
+        live.ended(id);
+        assert!(!live.pins(3) && !live.pins(4) && live.is_empty());
+    }
+
+    #[test]
+    fn orphans_are_charged_their_bound_and_summed_with_what_settled() {
+        let mut live = Live::default();
+        let id = CallId::at(1, &[1; 10]);
+        let first = sample::open(id, 1, &sample::facts(0));
+        let second = Open { bound_nanousd: Some(70), ..sample::open(id, 2, &first.facts) };
+        let row = sample::settled(&first, 5);
+        live.opened(first, 1);
+        live.settled(&row, 1);
+        live.settled(&row, 1);
+        live.opened(second, 1);
+        let batch = live.orphans(10, 99);
+        let [attempt] = &batch.attempts[..] else { panic!("{batch:?}") };
+        assert_eq!(
+            (attempt.id.n, attempt.state, attempt.usage_source),
+            (2, State::Orphaned, UsageSource::Bound)
+        );
+        let [call] = &batch.calls[..] else { panic!("{batch:?}") };
+        assert_eq!((call.end, call.attempts, call.cost_nanousd), (End::Orphaned, 2, Some(75)));
+    }
+
+    #[test]
+    fn a_call_between_two_attempts_is_closed_without_a_further_attempt() {
+        let mut live = Live::default();
+        let open = sample::open(CallId::at(1, &[1; 10]), 1, &sample::facts(0));
+        live.opened(open.clone(), 1);
+        live.settled(&sample::settled(&open, 5), 1);
+        let batch = live.orphans(10, 99);
+        assert_eq!((batch.attempts.len(), batch.calls.len(), batch.calls[0].cost_nanousd), (0, 1, Some(5)));
+    }
+
+    #[test]
+    fn an_attempt_whose_row_is_lost_is_what_its_call_has_more() {
+        let mut live = Live::default();
+        let first = sample::open(CallId::at(1, &[1; 10]), 1, &sample::facts(0));
+        let second = sample::open(first.id.call, 2, &first.facts);
+        let (row, lost) = (sample::settled(&first, 5), sample::settled(&second, 7));
+        let mut sum = Sum::default();
+        sum.add(&row);
+        sum.add(&lost);
+        live.opened(first, 1);
+        live.settled(&row, 1);
+        live.opened(second, 1);
+        let made_up = live.ended_with(&CallRow::abandoned(&lost, &sum, End::Complete, 9));
+        let [made_up] = &made_up[..] else { panic!("{made_up:?}") };
+        assert_eq!((made_up.id, made_up.cost_nanousd, &made_up.usage), (lost.id, Some(7), &lost.usage));
+        assert_eq!((made_up.state, made_up.usage_source), (State::Orphaned, UsageSource::Reported));
+        assert!(live.is_empty());
+    }
+
+    #[test]
+    fn without_a_bound_the_cost_is_unknown() {
+        let mut live = Live::default();
+        let open = sample::open(CallId::at(1, &[1; 10]), 1, &sample::facts(0));
+        live.opened(Open { bound_nanousd: None, ..open }, 1);
+        let batch = live.orphans(10, 99);
+        assert_eq!(
+            (batch.attempts[0].cost_nanousd, batch.attempts[0].usage_source),
+            (None, UsageSource::None)
+        );
+        assert_eq!(batch.calls[0].cost_nanousd, None);
+    }
+}
