@@ -17,6 +17,8 @@ use crate::reply::{Outcome, Refusal, Reply};
 use crate::route::Endpoint;
 use crate::service::Call;
 
+pub(crate) use stream::slices;
+
 /// Answers a call in OpenAI's format.
 pub(crate) fn answer(call: &Call<'_>) -> Outcome {
     authenticate(call)?;
