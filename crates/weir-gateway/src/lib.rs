@@ -1,1 +1,26 @@
 //! The engine: the tower stack, routing, dispatch, upstream connections.
+//!
+//! One [`Call`] travels down the stack in [`stack`]: it becomes a [`Routed`] call with a plan, then an [`Attempt`] at
+//! one target, and comes back as a [`Reply`] whose body is metered to its end. Nothing here knows a provider by name,
+//! speaks SQL or knows the HTTP server in front.
+
+pub mod call;
+pub mod credentials;
+pub mod dispatch;
+pub mod error;
+pub mod layers;
+pub mod meter;
+pub mod metrics;
+pub mod names;
+pub mod reply;
+pub mod routing;
+pub mod snapshot;
+pub mod stack;
+pub mod upstream;
+
+pub use call::{Attempt, Call, CallOptions, Caller, Routed};
+pub use error::{AttemptError, GatewayError, Wait};
+pub use metrics::Metrics;
+pub use reply::{Body, Outcome, Reply};
+pub use snapshot::Snapshot;
+pub use stack::{Stack, stack};

@@ -1,0 +1,154 @@
+//! A call on its way down: what the client asked, who may serve it, one try at one target.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use weir_adapter::Request;
+use weir_ledger::row::Sum;
+use weir_ledger::{AttemptRow, CallId, Facts, Room, State, UsageSource};
+
+use crate::routing::Plan;
+use crate::snapshot::{Snapshot, Target};
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The key's name in rows: `local` on an open loopback listener, `master` for the master key.
+    pub name: Arc<str>,
+    /// The key's team.
+    pub team: Option<Arc<str>>,
+    /// Which models it may call: public names and `provider/model` names, `*` for any text. `None`: all.
+    pub models: Option<Vec<String>>,
+    /// What it may do beside calling.
+    pub role: Role,
+}
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Calls models.
+    Caller,
+    /// Reads the accounts, too.
+    Viewer,
+    /// Everything.
+    Admin,
+}
+
+impl Caller {
+    /// Whether this caller may call `model`.
+    pub fn may_call(&self, model: &str) -> bool {
+        match &self.models {
+            None => true,
+            Some(patterns) => {
+                patterns.iter().any(|pattern| weir_adapter::descriptor::matches(pattern, model))
+            }
+        }
+    }
+}
+
+/// What the client asked for beside the body, in `x-weir-*` headers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallOptions {
+    /// A parameter that the provider can't honour becomes a 400.
+    pub strict: bool,
+    /// A total deadline, shorter than the configured one.
+    pub timeout: Option<Duration>,
+    /// No other target than the first.
+    pub no_fallback: bool,
+}
+
+/// A client's call.
+pub struct Call {
+    /// weir's own id.
+    pub id: CallId,
+    /// Who calls.
+    pub caller: Arc<Caller>,
+    /// What was sent.
+    pub request: Request,
+    /// The configuration that this call sees from its first layer to its last.
+    pub snapshot: Arc<Snapshot>,
+    /// What the ledger knows of the call from its beginning.
+    pub facts: Arc<Facts>,
+    /// What the client asked for in headers.
+    pub options: CallOptions,
+    /// How many gateways it came through before this one.
+    pub hops: u32,
+    /// When it began.
+    pub started: Instant,
+    /// What has happened so far.
+    pub progress: Mutex<Progress>,
+}
+
+/// What has happened to a call so far.
+#[derive(Default)]
+pub struct Progress {
+    /// Room in the ledger, held until the call's row is written.
+    pub room: Option<Room>,
+    /// When the call must be over.
+    pub deadline: Option<Instant>,
+    /// Attempts dispatched.
+    pub attempts: u16,
+    /// What they add up to.
+    pub sum: Sum,
+    /// The target of the last one.
+    pub target: Option<Arc<Target>>,
+    /// The public name that was routed.
+    pub route: Option<Arc<str>>,
+    /// What became of each, for error bodies and `weir explain`.
+    pub trail: Vec<Tried>,
+    /// A row that ended together with its call: both are written at once.
+    pub unsettled: Option<AttemptRow>,
+    /// The state, usage source and price of the last attempt.
+    pub last: Option<(State, UsageSource, Option<Arc<str>>)>,
+    /// Parameters that the last target could not honour.
+    pub dropped: Vec<String>,
+    /// Time spent waiting for providers, which is not weir's overhead.
+    pub waited: Duration,
+    /// From the call's beginning to the first token.
+    pub ttft: Option<Duration>,
+}
+
+/// One attempt, in short.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Tried {
+    /// The provider's name.
+    pub provider: Arc<str>,
+    /// The model's name there.
+    pub model: Arc<str>,
+    /// How it ended.
+    pub result: &'static str,
+    /// The provider's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The error's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// A call whose targets are chosen.
+pub struct Routed {
+    /// The call.
+    pub call: Arc<Call>,
+    /// Who may serve it, in order.
+    pub plan: Plan,
+}
+
+/// One try at one target.
+pub struct Attempt {
+    /// The call.
+    pub call: Arc<Call>,
+    /// Where it goes.
+    pub target: Arc<Target>,
+    /// The route whose settings hold for it.
+    pub route: Arc<crate::snapshot::Route>,
+    /// Its place among the call's attempts, from 1; 0 until it is recorded.
+    pub ordinal: u16,
+}
+
+impl Call {
+    /// Time that weir itself took so far: all but the waiting for providers.
+    pub fn overhead(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.started).saturating_sub(self.progress.lock().waited)
+    }
+}

@@ -1,0 +1,216 @@
+//! The account of one attempt: what was seen of it, what it used, what it costs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::{Map, Number, Value};
+use weir_catalog::{Price, ServiceTier};
+use weir_ledger::{State, UsageSource};
+use weir_wire::{Class, Usage, openai};
+
+use crate::error::AttemptError;
+use crate::reply::Outcome;
+
+/// The account of one attempt.
+#[derive(Clone)]
+pub struct Account {
+    /// The provider's name.
+    provider: Arc<str>,
+    /// What the target charged when the attempt began.
+    price: Option<Arc<Price>>,
+    /// The service tier that was asked for.
+    tier: ServiceTier,
+    /// Whether `usage.cost` stands in answers.
+    show_cost: bool,
+    /// Whether the client asked for a usage chunk.
+    pub include_usage: bool,
+    /// When the attempt was dispatched.
+    started: Instant,
+    /// When its first content came.
+    first: Option<Instant>,
+    /// The size of the prompt, in bytes.
+    prompt_bytes: usize,
+    /// The size of the content seen, in bytes.
+    output_bytes: usize,
+    /// The most tokens that can have been made.
+    output_limit: Option<u64>,
+    /// The provider's status.
+    pub upstream_status: Option<u16>,
+    /// The provider's own id of the request.
+    pub upstream_request_id: Option<Arc<str>>,
+}
+
+/// What an account is opened with.
+pub struct Terms {
+    /// The provider's name.
+    pub provider: Arc<str>,
+    /// The price at the time.
+    pub price: Option<Arc<Price>>,
+    /// The service tier that was asked for.
+    pub tier: ServiceTier,
+    /// Whether `usage.cost` stands in answers.
+    pub show_cost: bool,
+    /// Whether the client asked for a usage chunk.
+    pub include_usage: bool,
+    /// The size of the prompt, in bytes.
+    pub prompt_bytes: usize,
+    /// The most tokens that can be made.
+    pub output_limit: Option<u64>,
+}
+
+/// A token has about this many bytes; used where a provider reports no usage.
+const BYTES_PER_TOKEN: usize = 4;
+
+impl Account {
+    /// Opens the account of an attempt that is dispatched now.
+    pub fn open(terms: Terms, now: Instant) -> Account {
+        Account {
+            provider: terms.provider,
+            price: terms.price,
+            tier: terms.tier,
+            show_cost: terms.show_cost,
+            include_usage: terms.include_usage,
+            started: now,
+            first: None,
+            prompt_bytes: terms.prompt_bytes,
+            output_bytes: 0,
+            output_limit: terms.output_limit,
+            upstream_status: None,
+            upstream_request_id: None,
+        }
+    }
+
+    /// The provider's name.
+    pub fn provider(&self) -> Arc<str> {
+        self.provider.clone()
+    }
+
+    /// So many bytes of content went by.
+    pub fn saw(&mut self, output_bytes: usize) {
+        self.output_bytes += output_bytes;
+    }
+
+    /// The first content is here.
+    pub fn first_content(&mut self) {
+        self.first.get_or_insert_with(Instant::now);
+    }
+
+    /// When the first content came, since dispatch.
+    pub fn ttft(&self) -> Option<Duration> {
+        self.first.map(|first| first - self.started)
+    }
+
+    /// What `usage` costs, in nano-dollars.
+    pub fn cost(&self, usage: &Usage) -> Option<i64> {
+        self.price.as_ref()?.cost_in(usage, self.tier).map(|cost| cost.0)
+    }
+
+    /// Closes the account. Without a report, usage is estimated from what went by; what never got as far as an
+    /// answer used nothing.
+    pub fn close(&self, state: State, reported: Option<&Usage>, error_code: Option<String>) -> Outcome {
+        let (usage, source, reason) = match (reported, state, self.upstream_status) {
+            (Some(usage), ..) => (usage.clone(), UsageSource::Reported, None),
+            (None, State::ClientGone, None) => {
+                (self.estimate(), UsageSource::Estimated, Some("the client left before the answer began"))
+            }
+            (None, _, None) => (Usage::new(), UsageSource::None, Some("no answer")),
+            (None, State::UpstreamError | State::InternalError, Some(_)) if self.first.is_none() => {
+                (Usage::new(), UsageSource::None, Some("no answer"))
+            }
+            (None, State::ClientGone, _) => {
+                (self.estimate(), UsageSource::Estimated, Some("the client left before usage was reported"))
+            }
+            (None, State::Ok, _) => {
+                (self.estimate(), UsageSource::Estimated, Some("the provider reports no usage"))
+            }
+            (None, ..) => {
+                (self.estimate(), UsageSource::Estimated, Some("the answer broke before usage was reported"))
+            }
+        };
+        Outcome {
+            state,
+            cost_nanousd: if source == UsageSource::None { Some(0) } else { self.cost(&usage) },
+            usage,
+            source,
+            ttft: self.ttft(),
+            duration: self.started.elapsed(),
+            upstream_status: self.upstream_status,
+            upstream_request_id: self.upstream_request_id.clone(),
+            error_code,
+            reason,
+        }
+    }
+
+    /// Closes the account of an attempt that failed before it gave anything to the client.
+    pub fn fail(&self, error: &AttemptError, reported: Option<&Usage>) -> Outcome {
+        let own = match error {
+            AttemptError::Provider(error) => error.usage.as_ref(),
+            _ => None,
+        };
+        self.close(error.state(), reported.or(own), Some(error.code()))
+    }
+
+    fn estimate(&self) -> Usage {
+        let tokens = |bytes: usize| bytes.div_ceil(BYTES_PER_TOKEN) as u64;
+        let output = tokens(self.output_bytes).min(self.output_limit.unwrap_or(u64::MAX));
+        Usage::new().with(Class::Input, tokens(self.prompt_bytes)).with(Class::Output, output)
+    }
+
+    /// A frame (or whole reply) with the cost put into its usage object, whose closing brace is at `end`.
+    /// `None` where nothing changes: costs are not shown, no price is known, or the provider says its own.
+    pub fn with_cost(&self, frame: &Bytes, end: usize, usage: &Usage) -> Option<Bytes> {
+        let cost = self.shown(usage)?;
+        let open = memchr::memrchr(b'{', &frame[..end])?;
+        if memchr::memmem::find(frame, b"\"cost\"").is_some() {
+            return None;
+        }
+        let comma =
+            if frame[open + 1..end].iter().all(u8::is_ascii_whitespace) && frame[..end].ends_with(b"{") {
+                ""
+            } else {
+                ","
+            };
+        let text = format!("{comma}\"cost\":{cost},\"cost_details\":{}", self.details(usage));
+        let mut splice = weir_wire::splice::Splice::new();
+        splice.insert(end, text.into_bytes());
+        Some(splice.apply(frame))
+    }
+
+    /// The same for a translated chunk.
+    pub fn put_cost(&self, chunk: &mut openai::Chunk, usage: &Usage) {
+        let place = match chunk {
+            openai::Chunk::Chat(chunk) => chunk.usage.as_mut(),
+            openai::Chunk::Completions(chunk) => chunk.usage.as_mut(),
+        };
+        if let Some(place) = place {
+            self.put_cost_into(place, usage);
+        }
+    }
+
+    /// The same for a usage object.
+    pub fn put_cost_into(&self, place: &mut openai::usage::Usage, usage: &Usage) {
+        if let Some(cost) = self.shown(usage).filter(|_| place.cost.is_none()) {
+            place.cost = cost.parse::<Number>().ok();
+            if let Ok(details) = serde_json::from_str::<Map<String, Value>>(&self.details(usage)) {
+                place.extra.insert("cost_details".to_owned(), Value::Object(details));
+            }
+        }
+    }
+
+    fn shown(&self, usage: &Usage) -> Option<String> {
+        if !self.show_cost {
+            return None;
+        }
+        self.cost(usage).map(|cost| weir_catalog::NanoUsd(cost).to_string())
+    }
+
+    /// `{"input":0.000012,"output":0.00004}`: what each class costs, in USD.
+    fn details(&self, usage: &Usage) -> String {
+        let lines =
+            self.price.as_ref().and_then(|price| price.breakdown(usage, self.tier)).unwrap_or_default();
+        let lines: Vec<String> =
+            lines.iter().map(|line| format!("\"{}\":{}", line.class.name(), line.cost.round())).collect();
+        format!("{{{}}}", lines.join(","))
+    }
+}

@@ -1,0 +1,294 @@
+//! One attempt, sent: the request goes out, the head of the answer comes in, and a reply begins or the attempt fails.
+
+pub mod account;
+pub(crate) mod content;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use weir_adapter::{ProviderError, ReplyForm};
+use weir_catalog::ServiceTier;
+use weir_ledger::State;
+use weir_wire::openai;
+
+use crate::call::Call;
+use crate::error::{AttemptError, Wait};
+use crate::layers::encode::Encoded;
+use crate::meter::{Form, Meter, Patience};
+use crate::reply::{Outcome, Reply};
+use account::{Account, Terms};
+
+/// The largest whole reply that is read, in bytes.
+const MAX_REPLY: usize = 64 << 20;
+/// How much of an error's body is read, in bytes.
+const MAX_ERROR: usize = 64 << 10;
+
+/// An attempt that gave nothing to the client, and its account.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: AttemptError,
+    /// How the attempt's row closes; `None` where nothing was dispatched.
+    pub outcome: Option<Outcome>,
+}
+
+impl From<AttemptError> for Failed {
+    fn from(error: AttemptError) -> Failed {
+        Failed { error, outcome: None }
+    }
+}
+
+/// The innermost service: sends an attempt.
+#[derive(Debug, Clone, Default)]
+pub struct Dispatch;
+
+impl tower::Service<Encoded> for Dispatch {
+    type Response = Reply;
+    type Error = Failed;
+    type Future = Pin<Box<dyn Future<Output = Result<Reply, Failed>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, encoded: Encoded) -> Self::Future {
+        Box::pin(async move {
+            let started = Instant::now();
+            let call = encoded.attempt.call.clone();
+            let mut account = Account::open(terms(&encoded), started);
+            let result = send(encoded, &mut account).await;
+            let waited = match &result {
+                Ok(reply) => reply.outcome().map_or_else(|| started.elapsed(), |outcome| outcome.duration),
+                Err(_) => started.elapsed(),
+            };
+            let mut progress = call.progress.lock();
+            progress.waited += waited;
+            result.map_err(|(error, outcome)| Failed {
+                outcome: Some(outcome.unwrap_or_else(|| account.fail(&error, None))),
+                error,
+            })
+        })
+    }
+}
+
+pub(crate) fn terms(encoded: &Encoded) -> Terms {
+    let (attempt, call) = (&encoded.attempt, &encoded.attempt.call);
+    Terms {
+        provider: attempt.target.provider.name.clone(),
+        price: encoded.price.clone(),
+        tier: ServiceTier::default(),
+        show_cost: call.snapshot.settings.usage_cost,
+        include_usage: call.request.peek().include_usage,
+        prompt_bytes: call.request.raw().len(),
+        output_limit: encoded.output_limit,
+    }
+}
+
+/// An error, with its outcome where the account has been closed already.
+type Unsent = (AttemptError, Option<Outcome>);
+
+async fn send(mut encoded: Encoded, account: &mut Account) -> Result<Reply, Unsent> {
+    let attempt = &encoded.attempt;
+    let (call, target, timeouts) = (attempt.call.clone(), attempt.target.clone(), attempt.route.timeouts);
+    let fail = |error: AttemptError| (error, None);
+    let now = SystemTime::now();
+    let provider = &target.provider;
+    provider
+        .adapter
+        .authorize(&mut encoded.wire, &encoded.credential, now)
+        .map_err(|_| fail(AttemptError::Internal("credential")))?;
+    own_headers(&mut encoded);
+    let deadline = call.progress.lock().deadline.unwrap_or_else(|| call.started + timeouts.total);
+    let limits = Limits { deadline, total: deadline - call.started };
+    let answer = limits
+        .within(timeouts.first_byte, Wait::FirstByte, provider.upstream.send(encoded.wire))
+        .await
+        .map_err(fail)?
+        .map_err(fail)?;
+    account.upstream_status = Some(answer.status.as_u16());
+    account.upstream_request_id = request_id(&answer.headers);
+    if !answer.status.is_success() {
+        let body = limits
+            .within(timeouts.first_token, Wait::FirstToken, read(answer.body, MAX_ERROR, true))
+            .await
+            .map_err(fail)?
+            .unwrap_or_default();
+        return Err(fail(provider.adapter.error(answer.status, &answer.headers, &body).into()));
+    }
+    if answer.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(fail(
+            ProviderError::nonsense("the provider sent a compressed answer that was not asked for").into(),
+        ));
+    }
+    let form = provider.adapter.reply_form(&call.request);
+    if call.request.peek().stream && !is_json(&answer.headers) {
+        return stream(&call, answer.body, form, account, timeouts, &limits).await;
+    }
+    let body = limits
+        .within(timeouts.first_token, Wait::FirstToken, read(answer.body, MAX_REPLY, false))
+        .await
+        .map_err(fail)?
+        .map_err(fail)?;
+    account.first_content();
+    if call.request.peek().stream {
+        return Err(fail(not_streamed(form, &body)));
+    }
+    whole(&call, body, form, account).map_err(fail)
+}
+
+/// The deadline of the whole call, over each single wait.
+struct Limits {
+    deadline: Instant,
+    total: Duration,
+}
+
+impl Limits {
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        wait: Wait,
+        work: impl Future<Output = T>,
+    ) -> Result<T, AttemptError> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        match tokio::time::timeout(limit.min(left), work).await {
+            Ok(done) => Ok(done),
+            Err(_) if left <= limit => Err(AttemptError::TimedOut(Wait::Total, self.total)),
+            Err(_) => Err(AttemptError::TimedOut(wait, limit)),
+        }
+    }
+}
+
+/// What weir itself says to the provider, after what the provider's entry in the configuration says.
+fn own_headers(encoded: &mut Encoded) {
+    const ATTEMPT_ID: HeaderName = HeaderName::from_static("x-weir-attempt-id");
+    const HOP: HeaderName = HeaderName::from_static("x-weir-hop");
+    let call = &encoded.attempt.call;
+    let headers = &mut encoded.wire.headers;
+    for (name, value) in &encoded.attempt.target.provider.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    let id = call.id.attempt(encoded.attempt.ordinal).to_string();
+    headers.insert(ATTEMPT_ID, HeaderValue::try_from(id).expect("hex digits and dashes"));
+    headers.insert(HOP, HeaderValue::from(call.hops + 1));
+}
+
+async fn stream(
+    call: &Arc<Call>,
+    body: Incoming,
+    form: ReplyForm,
+    account: &mut Account,
+    timeouts: crate::snapshot::Timeouts,
+    limits: &Limits,
+) -> Result<Reply, Unsent> {
+    let front = call.request.front().clone();
+    let form = match form {
+        ReplyForm::Native(reader) => Form::Native(reader),
+        ReplyForm::Foreign(decoder) => Form::Foreign(decoder, front.encoder(&call.request)),
+    };
+    let patience = Patience {
+        first_token: timeouts.first_token,
+        idle: timeouts.idle,
+        deadline: limits.deadline.into(),
+        total: limits.total,
+        keepalive: call.snapshot.settings.sse_keepalive,
+    };
+    let mut meter = Box::new(Meter::new(body, form, front, account.clone(), patience));
+    match meter.commit().await {
+        Ok(()) => Ok(Reply::stream(meter)),
+        Err((error, outcome)) => Err((error, Some(outcome))),
+    }
+}
+
+/// A reply in one piece.
+fn whole(call: &Call, body: Bytes, form: ReplyForm, account: &mut Account) -> Result<Reply, AttemptError> {
+    match form {
+        ReplyForm::Native(mut reader) => {
+            let glance = reader.whole(&body)?;
+            account.saw(glance.output_bytes);
+            let usage = reader.usage();
+            let out =
+                glance.usage_end.zip(usage).and_then(|(end, usage)| account.with_cost(&body, end, usage));
+            Ok(Reply::whole(out.unwrap_or(body), account.close(State::Ok, usage, None)))
+        }
+        ReplyForm::Foreign(mut decoder) => {
+            let mut response = decoder.whole(&body)?;
+            account.saw(content::bytes_of_whole(&response));
+            if let (Some(place), Some(usage)) = (usage_of(&mut response), decoder.usage()) {
+                account.put_cost_into(place, usage);
+            }
+            let out = call.request.front().encoder(&call.request).whole(response);
+            Ok(Reply::whole(out, account.close(State::Ok, decoder.usage(), None)))
+        }
+    }
+}
+
+/// A stream was asked for and one piece came: an error under status 200 says what it is, all else is nonsense.
+fn not_streamed(form: ReplyForm, body: &[u8]) -> AttemptError {
+    let error = match form {
+        ReplyForm::Native(mut reader) => reader.whole(body).err(),
+        ReplyForm::Foreign(mut decoder) => decoder.whole(body).err(),
+    };
+    error
+        .unwrap_or_else(|| {
+            ProviderError::nonsense("the provider answered in one piece where a stream was asked for")
+        })
+        .into()
+}
+
+fn usage_of(response: &mut openai::Response) -> Option<&mut openai::usage::Usage> {
+    match response {
+        openai::Response::Chat(response) => response.usage.as_mut(),
+        openai::Response::Completions(response) => response.usage.as_mut(),
+        openai::Response::Embeddings(response) => response.usage.as_mut(),
+    }
+}
+
+/// Reads a body to its end, or to `limit` bytes: beyond is cut where `cut`, else an error.
+async fn read(mut body: Incoming, limit: usize, cut: bool) -> Result<Bytes, AttemptError> {
+    let mut first: Option<Bytes> = None;
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            tracing::debug!(%error, "the provider's answer broke");
+            ProviderError::truncated()
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.is_none() && all.is_empty() {
+            // One piece as a rule: it is not copied.
+            first = Some(data);
+            continue;
+        }
+        if let Some(first) = first.take() {
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&data);
+        if all.len() > limit {
+            if cut {
+                break;
+            }
+            return Err(ProviderError::nonsense(format!(
+                "the provider's answer is larger than {limit} bytes"
+            ))
+            .into());
+        }
+    }
+    Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+}
+
+fn request_id(headers: &HeaderMap) -> Option<Arc<str>> {
+    let names = ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id"];
+    let value = names.iter().find_map(|name| headers.get(*name))?;
+    value.to_str().ok().filter(|text| text.len() <= 200).map(Arc::from)
+}

@@ -1,0 +1,421 @@
+//! The one error of the stack, and what a failed attempt is.
+
+use std::time::Duration;
+
+use serde_json::json;
+use weir_adapter::{ErrorKind, InvalidRequest, ProviderError};
+use weir_ledger::State;
+use weir_wire::openai;
+
+use crate::call::Tried;
+
+/// A wait that has a deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// For the connection.
+    Connect,
+    /// For the head of the answer.
+    FirstByte,
+    /// For the first content.
+    FirstToken,
+    /// Between pieces of content.
+    Idle,
+    /// For all of it.
+    Total,
+}
+
+impl Wait {
+    /// The name in errors and rows.
+    pub fn name(self) -> &'static str {
+        match self {
+            Wait::Connect => "connect",
+            Wait::FirstByte => "first_byte",
+            Wait::FirstToken => "first_token",
+            Wait::Idle => "idle",
+            Wait::Total => "total",
+        }
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AttemptError {
+    /// The provider said so, or sent what is no answer.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The provider can't be reached: DNS, connect, TLS, reset. The cause is for the log only.
+    #[error("{what}")]
+    Unreachable {
+        /// In a few words that hold no address: `connection refused`.
+        what: &'static str,
+        /// Whether any byte of the request may have reached the provider.
+        sent: bool,
+    },
+    /// A deadline passed.
+    #[error("no answer within the {} timeout of {}", .0.name(), humane(*.1))]
+    TimedOut(Wait, Duration),
+    /// This target can't do what is asked; another may.
+    #[error("{message}")]
+    Unsupported {
+        /// The parameters.
+        param: String,
+        /// What to change.
+        message: String,
+    },
+    /// The body is wrong, at any target.
+    #[error(transparent)]
+    Invalid(#[from] InvalidRequest),
+    /// weir's own fault.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
+
+/// Seconds as people write them.
+fn humane(duration: Duration) -> String {
+    match duration.as_millis() {
+        millis if millis % 1000 == 0 => format!("{}s", millis / 1000),
+        millis => format!("{millis}ms"),
+    }
+}
+
+impl AttemptError {
+    /// The state in the attempt's row.
+    pub fn state(&self) -> State {
+        match self {
+            AttemptError::Provider(error) if error.kind == ErrorKind::Truncated => State::UpstreamTruncated,
+            AttemptError::Provider(_) | AttemptError::Unreachable { .. } => State::UpstreamError,
+            AttemptError::TimedOut(Wait::Total, _) => State::Deadline,
+            AttemptError::TimedOut(..) => State::UpstreamIdleTimeout,
+            AttemptError::Unsupported { .. } | AttemptError::Invalid(_) | AttemptError::Internal(_) => {
+                State::InternalError
+            }
+        }
+    }
+
+    /// The error's code.
+    pub fn code(&self) -> String {
+        match self {
+            AttemptError::Provider(error) => {
+                error.error.code.clone().unwrap_or_else(|| error.kind.words().1.to_owned())
+            }
+            AttemptError::Unreachable { .. } => "upstream_unreachable".to_owned(),
+            AttemptError::TimedOut(..) => "upstream_timeout".to_owned(),
+            AttemptError::Unsupported { .. } => "unsupported_parameter".to_owned(),
+            AttemptError::Invalid(invalid) => invalid.code.to_owned(),
+            AttemptError::Internal(_) => "internal_error".to_owned(),
+        }
+    }
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum GatewayError {
+    /// The request is wrong.
+    #[error(transparent)]
+    InvalidRequest(#[from] InvalidRequest),
+    /// No target can do what is asked.
+    #[error("{message}")]
+    Unsupported {
+        /// The parameters, as JSON paths.
+        param: String,
+        /// What to change.
+        message: String,
+    },
+    /// No key, or a wrong one.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// The key may not.
+    #[error("{message}")]
+    Forbidden {
+        /// `model_not_allowed` or `permission_denied`.
+        code: &'static str,
+        /// What to change.
+        message: String,
+    },
+    /// Nobody serves this model.
+    #[error("{}", unknown_model(.model, .nearest))]
+    UnknownModel {
+        /// What was asked for.
+        model: String,
+        /// The nearest names.
+        nearest: Vec<String>,
+    },
+    /// Some other thing that does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// The body is larger than allowed.
+    #[error("body is larger than {limit} bytes")]
+    TooLarge {
+        /// Bytes.
+        limit: usize,
+    },
+    /// A price is needed and not known.
+    #[error(
+        "no price is known for `{model}`, and `unknown_price: block` refuses such calls; set a price under `prices.overrides`"
+    )]
+    UnknownPrice {
+        /// provider/model.
+        model: String,
+    },
+    /// The call came through too many gateways.
+    #[error("the call passed {0} gateways: they send it to each other")]
+    Loop(u32),
+    /// The last attempt's failure, with what was tried.
+    #[error("{error}")]
+    Attempt {
+        /// The failure.
+        error: AttemptError,
+        /// The provider's name.
+        provider: std::sync::Arc<str>,
+        /// Each attempt.
+        trail: Vec<Tried>,
+    },
+    /// No room for another call.
+    #[error("{message}")]
+    Overloaded {
+        /// `overloaded`, `ledger_full`, `no_healthy_target`, `shutting_down`.
+        code: &'static str,
+        /// What is full.
+        message: &'static str,
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// weir's own fault.
+    #[error("internal error; the log has the cause")]
+    Internal,
+}
+
+fn unknown_model(model: &str, nearest: &[String]) -> String {
+    let shown: String = model.chars().take(100).collect();
+    match nearest {
+        [] => format!("the model `{shown}` does not exist; GET /v1/models lists those that do"),
+        names => format!(
+            "the model `{shown}` does not exist; did you mean {}?",
+            names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+impl GatewayError {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        match self {
+            GatewayError::InvalidRequest(_)
+            | GatewayError::Unsupported { .. }
+            | GatewayError::UnknownPrice { .. }
+            | GatewayError::Loop(_) => 400,
+            GatewayError::Unauthenticated(_) => 401,
+            GatewayError::Forbidden { .. } => 403,
+            GatewayError::UnknownModel { .. } | GatewayError::NotFound(_) => 404,
+            GatewayError::TooLarge { .. } => 413,
+            GatewayError::Attempt { error, .. } => match error {
+                AttemptError::Provider(error) => error.status,
+                AttemptError::Unreachable { .. } => 502,
+                AttemptError::TimedOut(..) => 504,
+                AttemptError::Unsupported { .. } | AttemptError::Invalid(_) => 400,
+                AttemptError::Internal(_) => 500,
+            },
+            GatewayError::Overloaded { .. } => 503,
+            GatewayError::Internal => 500,
+        }
+    }
+
+    /// Whom to blame.
+    pub fn blame(&self) -> &'static str {
+        match self {
+            GatewayError::Attempt { error: AttemptError::Provider(error), .. } => match error.kind {
+                ErrorKind::InvalidRequest
+                | ErrorKind::ContextLength
+                | ErrorKind::ContentFilter
+                | ErrorKind::TooLarge
+                | ErrorKind::NotFound => "client",
+                _ => "provider",
+            },
+            GatewayError::Attempt {
+                error: AttemptError::Unreachable { .. } | AttemptError::TimedOut(..),
+                ..
+            } => "provider",
+            GatewayError::Overloaded { .. }
+            | GatewayError::Internal
+            | GatewayError::Attempt { error: AttemptError::Internal(_), .. } => "gateway",
+            _ => "client",
+        }
+    }
+
+    /// When to come again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            GatewayError::Overloaded { retry_after, .. } => Some(*retry_after),
+            GatewayError::Attempt { error: AttemptError::Provider(error), .. }
+                if matches!(error.status, 429 | 503 | 529) =>
+            {
+                Some(error.retry_after.unwrap_or(Duration::from_secs(1)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the client's own retry can help.
+    pub fn should_retry(&self) -> bool {
+        !matches!(self.status(), 400..=407 | 409..=428 | 430..=499)
+    }
+
+    /// The error in OpenAI's words, without the `weir` member.
+    pub fn words(&self) -> openai::Error {
+        let invalid = "invalid_request_error";
+        let new = |kind: &str, code: &str| openai::Error::new(kind, code, self.to_string());
+        let with = |mut error: openai::Error, param: &str| {
+            error.param = Some(param.to_owned());
+            error
+        };
+        match self {
+            GatewayError::InvalidRequest(error) => {
+                openai::Error { param: error.param.clone(), ..new(invalid, error.code) }
+            }
+            GatewayError::Unsupported { param, .. } => with(new(invalid, "unsupported_parameter"), param),
+            GatewayError::Unauthenticated(_) => new(invalid, "invalid_api_key"),
+            GatewayError::Forbidden { code, .. } => new(invalid, code),
+            GatewayError::UnknownModel { .. } => with(new(invalid, "model_not_found"), "model"),
+            GatewayError::NotFound(_) => new(invalid, "not_found"),
+            GatewayError::TooLarge { .. } => new(invalid, "request_too_large"),
+            GatewayError::UnknownPrice { .. } => with(new(invalid, "unknown_price"), "model"),
+            GatewayError::Loop(_) => new(invalid, "gateway_loop"),
+            GatewayError::Attempt { error, trail, .. } => attempt_words(error, trail.len()),
+            GatewayError::Overloaded { code, .. } => new("server_error", code),
+            GatewayError::Internal => new("server_error", "internal_error"),
+        }
+    }
+
+    /// The error in OpenAI's words, with whom to blame and what was tried.
+    pub fn body(&self) -> openai::Error {
+        let mut words = self.words();
+        let mut weir = json!({ "blame": self.blame() });
+        if let GatewayError::Attempt { error, provider, trail } = self {
+            weir["provider"] = json!(provider);
+            weir["attempts"] = json!(trail);
+            if let AttemptError::TimedOut(wait, _) = error {
+                weir["timeout"] = json!(wait);
+            }
+        }
+        words.weir = Some(weir);
+        words
+    }
+}
+
+/// One attempt that failed speaks for itself; after several, the code says that all did.
+fn attempt_words(error: &AttemptError, tried: usize) -> openai::Error {
+    let mut words = match error {
+        AttemptError::Provider(error) => error.error.clone(),
+        AttemptError::Invalid(invalid) => {
+            let error = openai::Error::new("invalid_request_error", invalid.code, invalid.to_string());
+            openai::Error { param: invalid.param.clone(), ..error }
+        }
+        AttemptError::Unsupported { param, .. } => {
+            let error =
+                openai::Error::new("invalid_request_error", "unsupported_parameter", error.to_string());
+            openai::Error { param: Some(param.clone()), ..error }
+        }
+        AttemptError::Internal(_) => {
+            return openai::Error::new(
+                "server_error",
+                "internal_error",
+                "internal error; the log has the cause",
+            );
+        }
+        _ => openai::Error::new(
+            "upstream_error",
+            &error.code(),
+            format!("the provider gave no answer: {error}"),
+        ),
+    };
+    if tried > 1 && words.kind == "upstream_error" {
+        words.message = format!("all {tried} attempts failed; the last: {}", words.message);
+        words.code = Some("all_targets_failed".to_owned());
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(error: GatewayError, status: u16, kind: &str, code: &str, blame: &str) {
+        let words = error.words();
+        assert_eq!(
+            (error.status(), words.kind.as_str(), words.code.as_deref(), error.blame()),
+            (status, kind, Some(code), blame)
+        );
+    }
+
+    fn attempt(error: AttemptError, tried: usize) -> GatewayError {
+        let one = Tried {
+            provider: "p".into(),
+            model: "m".into(),
+            result: "upstream_error",
+            status: None,
+            code: None,
+        };
+        GatewayError::Attempt { error, provider: "p".into(), trail: vec![one; tried] }
+    }
+
+    #[test]
+    fn the_table_of_errors() {
+        check(
+            InvalidRequest::missing("model").into(),
+            400,
+            "invalid_request_error",
+            "missing_required_parameter",
+            "client",
+        );
+        check(GatewayError::Unauthenticated("x"), 401, "invalid_request_error", "invalid_api_key", "client");
+        check(
+            GatewayError::UnknownModel { model: "x".into(), nearest: vec![] },
+            404,
+            "invalid_request_error",
+            "model_not_found",
+            "client",
+        );
+        check(
+            GatewayError::TooLarge { limit: 1 },
+            413,
+            "invalid_request_error",
+            "request_too_large",
+            "client",
+        );
+        let full = GatewayError::Overloaded {
+            code: "ledger_full",
+            message: "x",
+            retry_after: Duration::from_secs(1),
+        };
+        check(full, 503, "server_error", "ledger_full", "gateway");
+        let refused = AttemptError::Unreachable { what: "connection refused", sent: false };
+        check(attempt(refused.clone(), 1), 502, "upstream_error", "upstream_unreachable", "provider");
+        check(attempt(refused, 2), 502, "upstream_error", "all_targets_failed", "provider");
+        check(
+            attempt(AttemptError::TimedOut(Wait::Idle, Duration::from_secs(1)), 1),
+            504,
+            "upstream_error",
+            "upstream_timeout",
+            "provider",
+        );
+        let wrong = ProviderError::reported(ErrorKind::InvalidRequest, 422, "x").code("odd");
+        check(attempt(wrong.into(), 1), 422, "invalid_request_error", "odd", "client");
+        check(
+            attempt(ProviderError::reported(ErrorKind::Auth, 401, "x").into(), 1),
+            502,
+            "upstream_error",
+            "upstream_auth",
+            "provider",
+        );
+        check(GatewayError::Internal, 500, "server_error", "internal_error", "gateway");
+    }
+
+    #[test]
+    fn a_timeout_names_itself() {
+        let error = attempt(AttemptError::TimedOut(Wait::FirstToken, Duration::from_millis(1500)), 1).body();
+        assert!(error.message.ends_with("first_token timeout of 1500ms"), "{}", error.message);
+        assert_eq!(error.weir.unwrap()["timeout"], "first_token");
+    }
+}

@@ -1,0 +1,212 @@
+//! The attempt's row: opened before dispatch, closed at its end, whatever that is.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tower::{Layer, Service};
+use weir_catalog::{Bound, ServiceTier};
+use weir_ledger::{AttemptRow, Micros, Open, State, UsageSource};
+use weir_wire::{Class, usage::TOKEN_CLASSES};
+
+use super::encode::Encoded;
+use super::{Future, take_ready};
+use crate::call::Call;
+use crate::dispatch::Failed;
+use crate::dispatch::account::Account;
+use crate::error::AttemptError;
+use crate::reply::{Outcome, Reply};
+use crate::snapshot::Target;
+
+/// Makes [`Record`].
+#[derive(Debug, Clone, Default)]
+pub struct RecordLayer;
+
+/// Records attempts.
+#[derive(Debug, Clone)]
+pub struct Record<S> {
+    inner: S,
+}
+
+impl<S> Layer<S> for RecordLayer {
+    type Service = Record<S>;
+
+    fn layer(&self, inner: S) -> Record<S> {
+        Record { inner }
+    }
+}
+
+impl<S> Service<Encoded> for Record<S>
+where
+    S: Service<Encoded, Response = Reply, Error = Failed> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Reply;
+    type Error = Failed;
+    type Future = Future<Reply, Failed>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut encoded: Encoded) -> Self::Future {
+        let mut inner = take_ready(&mut self.inner);
+        Box::pin(async move {
+            let record = OpenRecord::open(&mut encoded)?;
+            match inner.call(encoded).await {
+                Ok(mut reply) => {
+                    reply.on_end(move |outcome| record.close(outcome, true));
+                    Ok(reply)
+                }
+                Err(failed) => {
+                    if let Some(outcome) = &failed.outcome {
+                        record.close(outcome, false);
+                    }
+                    Err(failed)
+                }
+            }
+        })
+    }
+}
+
+/// An attempt's row while it is open. Dropped open (the client left while weir waited for the provider), it closes
+/// itself.
+struct OpenRecord {
+    open: Option<Open>,
+    call: Arc<Call>,
+    target: Arc<Target>,
+    /// For the estimate of a client that left.
+    account: Account,
+    started: Instant,
+}
+
+impl OpenRecord {
+    fn open(encoded: &mut Encoded) -> Result<OpenRecord, AttemptError> {
+        let (call, target) = (encoded.attempt.call.clone(), encoded.attempt.target.clone());
+        let started = Instant::now();
+        let started_at = now_micros(&call, started);
+        let mut progress = call.progress.lock();
+        progress.attempts += 1;
+        encoded.attempt.ordinal = progress.attempts;
+        let open = Open {
+            id: call.id.attempt(progress.attempts),
+            facts: call.facts.clone(),
+            started_at,
+            provider: target.provider.name.clone(),
+            model: target.model.clone(),
+            credential: Some(encoded.credential.name.clone().into()),
+            bound_nanousd: bound(encoded),
+            price_id: encoded.price.as_ref().map(|price| price.id().clone()),
+        };
+        let room =
+            progress.room.as_ref().ok_or(AttemptError::Internal("a call without room in the ledger"))?;
+        room.open(&open).map_err(|_| AttemptError::Internal("the ledger takes no record"))?;
+        progress.target = Some(target.clone());
+        progress.dropped.clone_from(&encoded.wire.dropped);
+        drop(progress);
+        let account = Account::open(crate::dispatch::terms(encoded), started);
+        Ok(OpenRecord { open: Some(open), call, target, account, started })
+    }
+
+    /// Closes the row: at once where the call goes on, together with the call's where `last`.
+    fn close(mut self, outcome: &Outcome, last: bool) {
+        self.write(outcome, last);
+    }
+
+    fn write(&mut self, outcome: &Outcome, last: bool) {
+        let Some(open) = self.open.take() else { return };
+        self.count(outcome);
+        let row = row(&self.call, open, self.started, outcome);
+        let mut progress = self.call.progress.lock();
+        progress.sum.add(&row);
+        progress.last = Some((row.state, row.usage_source, row.price_id.clone()));
+        if outcome.ttft.is_some() {
+            progress.ttft = outcome.ttft.map(|ttft| ttft + (self.started - self.call.started));
+        }
+        if last {
+            progress.unsettled = Some(row);
+        } else if let Some(room) = &progress.room {
+            room.settle(&row);
+        }
+    }
+
+    fn count(&self, outcome: &Outcome) {
+        let metrics = &self.target.metrics;
+        metrics.attempt(outcome.state);
+        for class in TOKEN_CLASSES {
+            metrics.tokens(class, outcome.usage.tokens(class));
+        }
+        metrics.cost(self.call.caller.team.as_deref(), outcome.cost_nanousd);
+        let streamed = self.call.facts.stream;
+        if let Some(ttft) = outcome.ttft.filter(|_| streamed) {
+            metrics.ttft(ttft);
+            let tokens = outcome.usage.completion_tokens();
+            if outcome.state == State::Ok && tokens > 1 {
+                metrics.per_token((outcome.duration.saturating_sub(ttft)).div_f64(tokens as f64));
+            }
+        }
+    }
+}
+
+impl Drop for OpenRecord {
+    fn drop(&mut self) {
+        if self.open.is_some() {
+            let state = if std::thread::panicking() { State::InternalError } else { State::ClientGone };
+            let outcome = self.account.close(state, None, None);
+            self.write(&outcome, true);
+        }
+    }
+}
+
+fn row(call: &Call, open: Open, started: Instant, outcome: &Outcome) -> AttemptRow {
+    let now = Instant::now();
+    AttemptRow {
+        id: open.id,
+        facts: open.facts,
+        started_at: open.started_at,
+        ended_at: now_micros(call, now),
+        provider: open.provider,
+        model: open.model,
+        credential: open.credential,
+        state: outcome.state,
+        upstream_status: outcome.upstream_status,
+        upstream_request_id: outcome.upstream_request_id.clone(),
+        usage: outcome.usage.clone(),
+        usage_source: outcome.source,
+        reason: outcome.reason.map(Into::into),
+        price_id: open.price_id.filter(|_| outcome.source != UsageSource::None),
+        cost_nanousd: outcome.cost_nanousd,
+        ttft_ms: outcome.ttft.map(millis),
+        duration_ms: millis(now - started),
+        error_code: outcome.error_code.as_deref().map(Into::into),
+    }
+}
+
+/// The most that an attempt can cost: a token of the prompt has at least one byte, unless pictures, sounds or
+/// documents are in it; then, and without any limit on the output, nothing is known.
+fn bound(encoded: &Encoded) -> Option<i64> {
+    let price = encoded.price.as_ref()?;
+    let prompt_tokens = encoded.attempt.call.request.raw().len() as u64;
+    let output_tokens = encoded.output_limit?;
+    let classes = [
+        Class::Input,
+        Class::CacheRead,
+        Class::CacheWrite5m,
+        Class::CacheWrite1h,
+        Class::Output,
+        Class::Reasoning,
+    ];
+    price
+        .bound(Bound { prompt_tokens, output_tokens, classes: &classes, tier: ServiceTier::default() })
+        .map(|bound| bound.0)
+}
+
+/// The time of day at `at`, on the call's own clock: it never runs backwards within a call.
+pub(crate) fn now_micros(call: &Call, at: Instant) -> Micros {
+    let since = at.saturating_duration_since(call.started);
+    call.facts.started_at.saturating_add(Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX))
+}
+
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

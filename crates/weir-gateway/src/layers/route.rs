@@ -1,0 +1,79 @@
+//! From the public name to a plan: who may serve this call, in order.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tower::{Layer, Service};
+
+use super::{Future, take_ready};
+use crate::call::{Call, Routed};
+use crate::error::GatewayError;
+use crate::names;
+use crate::reply::Reply;
+use crate::routing::Plan;
+
+/// Makes [`RouteCalls`].
+#[derive(Debug, Clone, Default)]
+pub struct RouteLayer;
+
+/// Routes calls.
+#[derive(Debug, Clone)]
+pub struct RouteCalls<S> {
+    inner: S,
+}
+
+impl<S> Layer<S> for RouteLayer {
+    type Service = RouteCalls<S>;
+
+    fn layer(&self, inner: S) -> RouteCalls<S> {
+        RouteCalls { inner }
+    }
+}
+
+impl<S> Service<Arc<Call>> for RouteCalls<S>
+where
+    S: Service<Routed, Response = Reply, Error = GatewayError> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Reply;
+    type Error = GatewayError;
+    type Future = Future<Reply, GatewayError>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), GatewayError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Arc<Call>) -> Self::Future {
+        let mut inner = take_ready(&mut self.inner);
+        Box::pin(async move {
+            let plan = plan(&call)?;
+            inner.call(Routed { call, plan }).await
+        })
+    }
+}
+
+/// The plan of a call.
+///
+/// # Errors
+/// A name that nobody serves, that the caller may not call, or whose targets can't do what is asked.
+pub fn plan(call: &Call) -> Result<Plan, GatewayError> {
+    let name = call.request.model();
+    let Some(route) = call.snapshot.resolve(name) else {
+        return Err(GatewayError::UnknownModel {
+            model: name.to_owned(),
+            nearest: names::nearest(&call.snapshot, &call.caller, name),
+        });
+    };
+    if !call.caller.may_call(name) {
+        let message =
+            format!("key `{}` may not call `{name}`; GET /v1/models lists what it may", call.caller.name);
+        return Err(GatewayError::Forbidden { code: "model_not_allowed", message });
+    }
+    {
+        let mut progress = call.progress.lock();
+        progress.route = Some(route.name.clone());
+        let total = call.options.timeout.map_or(route.timeouts.total, |own| own.min(route.timeouts.total));
+        progress.deadline = Some(call.started + total);
+    }
+    Plan::new(call, route)
+}

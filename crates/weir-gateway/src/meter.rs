@@ -1,0 +1,412 @@
+//! The body of a streamed reply, watched to its end.
+//!
+//! The meter reads what the provider sends, cuts it into frames, lets the client's own dialect pass and translates any
+//! other, reads the usage on the way, and knows how the stream ended: whole, broken, too slow, or left by the client.
+//! Then, and exactly once, it tells its observers. Nothing is spawned and nothing is buffered beyond one frame.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Frame;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use smallvec::SmallVec;
+use tokio::time::{Instant, Sleep};
+use weir_adapter::{Decoder, Encoder, Front, ProviderError, Reader};
+use weir_ledger::State;
+use weir_wire::framing::{Splitter, Verdict};
+use weir_wire::{Usage, openai};
+
+use crate::dispatch::account::Account;
+use crate::error::{AttemptError, Wait};
+use crate::reply::{Observer, Outcome};
+
+/// What the meter does with frames.
+pub(crate) enum Form {
+    /// The client's own dialect passes.
+    Native(Box<dyn Reader>),
+    /// Another is translated.
+    Foreign(Box<dyn Decoder>, Box<dyn Encoder>),
+}
+
+/// How long the meter waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For the first content.
+    pub first_token: Duration,
+    /// Between pieces.
+    pub idle: Duration,
+    /// Until when at all.
+    pub deadline: Instant,
+    /// The whole time that the deadline stands for, for messages.
+    pub total: Duration,
+    /// After how long a silence the client gets a comment.
+    pub keepalive: Option<Duration>,
+}
+
+/// A wait that must be over before the last bytes leave.
+pub type Barrier = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A stream and its accounts.
+pub struct Meter {
+    source: Option<Incoming>,
+    splitter: Splitter,
+    form: Form,
+    front: Arc<dyn Front>,
+    account: Account,
+    patience: Patience,
+    /// Fires at the next keep-alive or at the end of patience, whichever is sooner.
+    alarm: Pin<Box<Sleep>>,
+    /// When the last piece came.
+    last_seen: Instant,
+    /// When the client last got something.
+    last_sent: Instant,
+    out: VecDeque<Bytes>,
+    observers: SmallVec<[Observer; 3]>,
+    /// Makes the barrier once the observers have run.
+    barrier: Option<Box<dyn FnOnce() -> Barrier + Send>>,
+    waiting: Option<Barrier>,
+    /// Bytes that wait for the barrier.
+    held: VecDeque<Bytes>,
+    /// Content has been seen: the attempt has committed.
+    semantic: bool,
+}
+
+const KEEPALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+
+impl Meter {
+    /// Over a body that begins.
+    pub(crate) fn new(
+        source: Incoming,
+        form: Form,
+        front: Arc<dyn Front>,
+        account: Account,
+        patience: Patience,
+    ) -> Meter {
+        let framing = match &form {
+            Form::Native(reader) => reader.framing(),
+            Form::Foreign(decoder, _) => decoder.framing(),
+        };
+        let now = Instant::now();
+        Meter {
+            source: Some(source),
+            splitter: Splitter::new(framing),
+            form,
+            front,
+            account,
+            patience,
+            alarm: Box::pin(tokio::time::sleep_until(patience.deadline)),
+            last_seen: now,
+            last_sent: now,
+            out: VecDeque::new(),
+            observers: SmallVec::new(),
+            barrier: None,
+            waiting: None,
+            held: VecDeque::new(),
+            semantic: false,
+        }
+    }
+
+    /// Tells `observer` how the stream ends.
+    pub(crate) fn on_end(&mut self, observer: Observer) {
+        self.observers.push(observer);
+    }
+
+    /// Lets the last bytes leave only after the barrier that `make` gives once the observers have run.
+    pub fn hold_end(&mut self, make: impl FnOnce() -> Barrier + Send + 'static) {
+        self.barrier = Some(Box::new(make));
+    }
+
+    /// Reads until the first content: from then on the attempt can't be replaced by another.
+    ///
+    /// # Errors
+    /// Whatever comes instead of content; the outcome goes with it.
+    pub(crate) async fn commit(&mut self) -> Result<(), (AttemptError, Outcome)> {
+        let first_token = Instant::now() + self.patience.first_token;
+        let (until, wait, limit) = match first_token < self.patience.deadline {
+            true => (first_token, Wait::FirstToken, self.patience.first_token),
+            false => (self.patience.deadline, Wait::Total, self.patience.total),
+        };
+        while !self.semantic {
+            let source = self.source.as_mut().expect("the body is there until the stream has ended");
+            let failure = match tokio::time::timeout_at(until, source.frame()).await {
+                Err(_) => Some(AttemptError::TimedOut(wait, limit)),
+                Ok(Some(Ok(frame))) => frame.into_data().ok().and_then(|data| self.take(data).err()),
+                Ok(Some(Err(error))) => Some(broken(&error)),
+                Ok(None) => Some(self.end_before_content()),
+            };
+            if let Some(error) = failure {
+                let outcome = self.account.fail(&error, self.usage());
+                self.observers.clear();
+                self.source = None;
+                return Err((error, outcome));
+            }
+        }
+        self.last_seen = Instant::now();
+        self.last_sent = self.last_seen;
+        self.set_alarm();
+        Ok(())
+    }
+
+    /// The body ended before any content: what it had said may still be an answer's proper end.
+    fn end_before_content(&mut self) -> AttemptError {
+        match self.last_frame().and_then(|()| self.tail()) {
+            Err(error) => error,
+            Ok(_) => ProviderError::empty().into(),
+        }
+    }
+
+    /// Takes what one read returned.
+    fn take(&mut self, data: Bytes) -> Result<(), AttemptError> {
+        let Meter { splitter, form, account, out, semantic, .. } = self;
+        let mut failure = None;
+        let pieces = match form {
+            Form::Native(reader) => splitter.push(data, |frame| {
+                if failure.is_some() {
+                    return Verdict::Drop;
+                }
+                native(reader.as_mut(), account, frame, semantic).unwrap_or_else(|error| {
+                    failure = Some(error);
+                    Verdict::Drop
+                })
+            }),
+            Form::Foreign(decoder, encoder) => splitter.push(data, |frame| {
+                if failure.is_none() {
+                    let mut chunks = Vec::new();
+                    failure = decoder.frame(frame, &mut chunks).err();
+                    let bytes = foreign(chunks, decoder.as_ref(), encoder.as_mut(), account, semantic);
+                    if !bytes.is_empty() {
+                        return Verdict::Replace(bytes);
+                    }
+                }
+                Verdict::Drop
+            }),
+        };
+        out.extend(pieces.map_err(|error| ProviderError::nonsense(error.to_string()))?);
+        failure.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// A last frame that lacks its line end still counts.
+    fn last_frame(&mut self) -> Result<(), AttemptError> {
+        let rest = self.splitter.finish();
+        if rest.iter().all(u8::is_ascii_whitespace) {
+            return Ok(());
+        }
+        self.take([&rest[..], b"\n\n"].concat().into())
+    }
+
+    /// The end of the body: what must follow so that the client sees a proper end.
+    fn tail(&mut self) -> Result<Bytes, AttemptError> {
+        match &mut self.form {
+            Form::Native(reader) => Ok(reader.end()?),
+            Form::Foreign(decoder, encoder) => {
+                let mut chunks = Vec::new();
+                decoder.end(&mut chunks)?;
+                let mut bytes = BytesMut::from(
+                    &foreign(
+                        chunks,
+                        decoder.as_ref(),
+                        encoder.as_mut(),
+                        &mut self.account,
+                        &mut self.semantic,
+                    )[..],
+                );
+                encoder.end(&mut bytes);
+                Ok(bytes.freeze())
+            }
+        }
+    }
+
+    fn usage(&self) -> Option<&Usage> {
+        match &self.form {
+            Form::Native(reader) => reader.usage(),
+            Form::Foreign(decoder, _) => decoder.usage(),
+        }
+    }
+
+    /// The provider's body has ended.
+    fn complete(&mut self) {
+        match self.last_frame().and_then(|()| self.tail()) {
+            Ok(tail) => {
+                if !tail.is_empty() {
+                    self.out.push_back(tail);
+                }
+                let outcome = self.account.close(State::Ok, self.usage(), None);
+                self.finish(&outcome);
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// The stream broke after content: the client is told so, and no clean end follows.
+    fn fail(&mut self, error: &AttemptError) {
+        let words = crate::error::GatewayError::Attempt {
+            error: error.clone(),
+            provider: self.account.provider(),
+            trail: Vec::new(),
+        }
+        .body();
+        self.out.push_back(self.front.error_event(&words));
+        let outcome = self.account.close(error.state(), self.usage(), Some(error.code()));
+        self.finish(&outcome);
+    }
+
+    /// Tells everybody, once.
+    fn finish(&mut self, outcome: &Outcome) {
+        self.source = None;
+        for observer in self.observers.drain(..) {
+            observer(outcome);
+        }
+        if let Some(make) = self.barrier.take() {
+            self.waiting = Some(make());
+            self.held = std::mem::take(&mut self.out);
+        }
+    }
+
+    fn set_alarm(&mut self) {
+        let patience = &self.patience;
+        let mut at = (self.last_seen + patience.idle).min(patience.deadline);
+        if let Some(keepalive) = patience.keepalive {
+            at = at.min(self.last_sent + keepalive);
+        }
+        self.alarm.as_mut().reset(at);
+    }
+
+    /// The alarm went off. It is not pushed on with each piece, so the silence is looked up here: patience may be
+    /// over, the client may be due a comment, or nothing at all.
+    fn alarmed(&mut self) {
+        let now = Instant::now();
+        if now >= self.patience.deadline {
+            return self.fail(&AttemptError::TimedOut(Wait::Total, self.patience.total));
+        }
+        if now >= self.last_seen + self.patience.idle {
+            return self.fail(&AttemptError::TimedOut(Wait::Idle, self.patience.idle));
+        }
+        if self.patience.keepalive.is_some_and(|keepalive| now >= self.last_sent + keepalive) {
+            self.out.push_back(KEEPALIVE);
+            self.last_sent = now;
+        }
+        self.set_alarm();
+    }
+
+    /// In strict mode the frame that says "this is the end" must wait for the disk, like the end itself.
+    fn must_wait(&self, bytes: &Bytes) -> bool {
+        let tail = &bytes[bytes.len().saturating_sub(256)..];
+        self.barrier.is_some()
+            && (memchr::memmem::find(tail, b"[DONE]").is_some()
+                || memchr::memmem::find(tail, b"message_stop").is_some())
+    }
+}
+
+/// Glances at one frame of the client's own dialect.
+fn native(
+    reader: &mut dyn Reader,
+    account: &mut Account,
+    frame: &Bytes,
+    semantic: &mut bool,
+) -> Result<Verdict, ProviderError> {
+    let glance = reader.frame(frame)?;
+    account.saw(glance.output_bytes);
+    if glance.semantic && !*semantic {
+        *semantic = true;
+        account.first_content();
+    }
+    if glance.usage_only && !account.include_usage {
+        return Ok(Verdict::Drop);
+    }
+    Ok(
+        match glance
+            .usage_end
+            .zip(reader.usage())
+            .and_then(|(end, usage)| account.with_cost(frame, end, usage))
+        {
+            Some(bytes) => Verdict::Replace(bytes),
+            None => Verdict::Keep,
+        },
+    )
+}
+
+/// Writes translated chunks in the client's dialect.
+fn foreign(
+    chunks: Vec<openai::Chunk>,
+    decoder: &dyn Decoder,
+    encoder: &mut dyn Encoder,
+    account: &mut Account,
+    semantic: &mut bool,
+) -> Bytes {
+    let mut out = BytesMut::new();
+    for mut chunk in chunks {
+        account.saw(crate::dispatch::content::bytes_of(&chunk));
+        if !*semantic && crate::dispatch::content::is_semantic(&chunk) {
+            *semantic = true;
+            account.first_content();
+        }
+        if let Some(usage) = decoder.usage() {
+            account.put_cost(&mut chunk, usage);
+        }
+        encoder.chunk(chunk, &mut out);
+    }
+    out.freeze()
+}
+
+fn broken(error: &hyper::Error) -> AttemptError {
+    tracing::debug!(%error, "the provider's stream broke");
+    ProviderError::truncated().into()
+}
+
+impl http_body::Body for Meter {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(barrier) = &mut this.waiting {
+                std::task::ready!(barrier.as_mut().poll(cx));
+                this.waiting = None;
+                this.out = std::mem::take(&mut this.held);
+            }
+            if let Some(bytes) = this.out.front() {
+                if this.source.is_none() || !this.must_wait(bytes) {
+                    return Poll::Ready(this.out.pop_front().map(|bytes| Ok(Frame::data(bytes))));
+                }
+            }
+            let Some(source) = &mut this.source else { return Poll::Ready(None) };
+            match Pin::new(source).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    let Ok(data) = frame.into_data() else { continue };
+                    this.last_seen = Instant::now();
+                    this.last_sent = this.last_seen;
+                    if let Err(error) = this.take(data) {
+                        this.fail(&error);
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => this.fail(&broken(&error)),
+                Poll::Ready(None) => this.complete(),
+                Poll::Pending => {
+                    std::task::ready!(this.alarm.as_mut().poll(cx));
+                    this.alarmed();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Meter {
+    /// The client left, or the server closed: the call still ends in exactly one way.
+    fn drop(&mut self) {
+        if self.source.is_some() && !self.observers.is_empty() {
+            let outcome = self.account.close(State::ClientGone, self.usage(), None);
+            self.barrier = None;
+            self.finish(&outcome);
+        }
+    }
+}

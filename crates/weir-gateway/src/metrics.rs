@@ -1,0 +1,283 @@
+//! What Prometheus sees. Names and labels are those of INTERFACE.md, section 9; every label has bounded values: a model
+//! that neither the catalog nor the configuration names counts as `other`.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use prometheus::{
+    CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry,
+};
+use weir_ledger::{CallRow, State};
+use weir_wire::Class;
+use weir_wire::usage::TOKEN_CLASSES;
+
+use crate::call::Call;
+use crate::snapshot::Target;
+
+/// All metrics of one process.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    ttft: HistogramVec,
+    per_token: HistogramVec,
+    overhead: Histogram,
+    attempts: IntCounterVec,
+    tokens: IntCounterVec,
+    cost: CounterVec,
+    unknown_cost: IntCounterVec,
+    /// Calls under way.
+    pub inflight: IntGauge,
+    up: IntGaugeVec,
+    reloads: IntCounterVec,
+    refused: IntCounterVec,
+}
+
+/// The handles of one target of one route, looked up once.
+pub struct TargetMetrics {
+    all: Arc<Metrics>,
+    route: Arc<str>,
+    provider: Arc<str>,
+    model: Arc<str>,
+    attempts_ok: OnceLock<IntCounter>,
+    tokens: [OnceLock<IntCounter>; TOKEN_CLASSES.len()],
+    served: OnceLock<(IntCounter, Histogram)>,
+    ttft: OnceLock<Histogram>,
+    per_token: OnceLock<Histogram>,
+    up: OnceLock<IntGauge>,
+}
+
+/// Seconds: from a local cache's answer to a reasoning model's.
+const LONG: &[f64] =
+    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0];
+/// Seconds: weir's own share.
+const SHORT: &[f64] = &[0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5];
+/// Seconds per token.
+const TOKEN: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28];
+
+impl Metrics {
+    /// Metrics in a registry of their own.
+    pub fn new(version: &str) -> Arc<Metrics> {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntGaugeVec::new(Opts::new(name, help), labels))
+        };
+        let histogram = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| {
+            register(
+                &registry,
+                HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels),
+            )
+        };
+        let target = ["provider", "model"];
+        gauge("weir_build_info", "The version that runs.", &["version"]).with_label_values(&[version]).set(1);
+        Arc::new(Metrics {
+            requests: counter(
+                "weir_requests_total",
+                "Calls, by the status that the client got.",
+                &["route", "provider", "model", "operation", "status"],
+            ),
+            duration: histogram(
+                "weir_request_duration_seconds",
+                "From the call's beginning to its end.",
+                &["route", "provider", "model"],
+                LONG,
+            ),
+            ttft: histogram(
+                "weir_time_to_first_token_seconds",
+                "From dispatch to the first content of a stream.",
+                &target,
+                LONG,
+            ),
+            per_token: histogram(
+                "weir_time_per_output_token_seconds",
+                "Between tokens of a stream, on average.",
+                &target,
+                TOKEN,
+            ),
+            overhead: register(
+                &registry,
+                Histogram::with_opts(
+                    HistogramOpts::new("weir_overhead_seconds", "weir's own share of a call's time.")
+                        .buckets(SHORT.to_vec()),
+                ),
+            ),
+            attempts: counter(
+                "weir_upstream_attempts_total",
+                "Attempts, by how they ended.",
+                &["provider", "model", "result"],
+            ),
+            tokens: counter(
+                "weir_tokens_total",
+                "Tokens, in disjoint classes.",
+                &["provider", "model", "class"],
+            ),
+            cost: register(
+                &registry,
+                CounterVec::new(
+                    Opts::new(
+                        "weir_cost_usd_total",
+                        "What attempts cost, in USD. The ledger has the exact sums.",
+                    ),
+                    &["provider", "model", "team"],
+                ),
+            ),
+            unknown_cost: counter("weir_cost_unknown_total", "Attempts whose price is not known.", &target),
+            inflight: register(&registry, IntGauge::new("weir_inflight_requests", "Calls under way.")),
+            up: gauge(
+                "weir_provider_up",
+                "Whether the provider's last attempt got an answer.",
+                &["provider"],
+            ),
+            reloads: counter(
+                "weir_config_reloads_total",
+                "Loads of the configuration after the first.",
+                &["result"],
+            ),
+            refused: counter(
+                "weir_refused_requests_total",
+                "Requests refused before they were calls: no valid key, an unreadable or too large body.",
+                &["code"],
+            ),
+            registry,
+        })
+    }
+
+    /// A request that was refused before it became a call.
+    pub fn refused(&self, code: &str) {
+        self.refused.with_label_values(&[code]).inc();
+    }
+
+    /// A load of the configuration after the first: `ok` or `refused`.
+    pub fn reload(&self, result: &str) {
+        self.reloads.with_label_values(&[result]).inc();
+    }
+
+    /// A call that ended.
+    pub(crate) fn call(
+        &self,
+        call: &Call,
+        target: Option<&Target>,
+        row: &CallRow,
+        duration: Duration,
+        overhead: Duration,
+    ) {
+        self.overhead.observe(overhead.as_secs_f64());
+        let operation = call.request.operation.name();
+        match target {
+            Some(target) => target.metrics.call(operation, row.status, duration),
+            None => {
+                let route = call.progress.lock().route.clone().filter(|route| !route.contains('/'));
+                let labels =
+                    [route.as_deref().unwrap_or("other"), "", "", operation, &row.status.to_string()];
+                self.requests.with_label_values(&labels).inc();
+            }
+        }
+    }
+
+    /// Everything in Prometheus' text format, without the ledger's own numbers.
+    pub fn text(&self) -> String {
+        prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+fn register<C: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    made: prometheus::Result<C>,
+) -> C {
+    let collector = made.expect("the names and labels above are well-formed");
+    registry.register(Box::new(collector.clone())).expect("each name above stands once");
+    collector
+}
+
+impl TargetMetrics {
+    /// Handles for a target.
+    pub fn new(all: &Arc<Metrics>, route: &Arc<str>, provider: &Arc<str>, model: &Arc<str>) -> TargetMetrics {
+        TargetMetrics {
+            all: all.clone(),
+            route: route.clone(),
+            provider: provider.clone(),
+            model: model.clone(),
+            attempts_ok: OnceLock::new(),
+            tokens: Default::default(),
+            served: OnceLock::new(),
+            ttft: OnceLock::new(),
+            per_token: OnceLock::new(),
+            up: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn attempt(&self, state: State) {
+        let up = self.up.get_or_init(|| self.all.up.with_label_values(&[&*self.provider]));
+        match state {
+            State::Ok => {
+                up.set(1);
+                self.attempts_ok
+                    .get_or_init(|| {
+                        self.all.attempts.with_label_values(&[&*self.provider, &*self.model, "ok"])
+                    })
+                    .inc();
+            }
+            state => {
+                if matches!(state, State::UpstreamError | State::UpstreamIdleTimeout) {
+                    up.set(0);
+                }
+                self.all.attempts.with_label_values(&[&*self.provider, &*self.model, state.name()]).inc();
+            }
+        }
+    }
+
+    pub(crate) fn tokens(&self, class: Class, count: u64) {
+        if count > 0 {
+            let handle = &self.tokens[class as usize];
+            handle
+                .get_or_init(|| {
+                    self.all.tokens.with_label_values(&[&*self.provider, &*self.model, class.name()])
+                })
+                .inc_by(count);
+        }
+    }
+
+    pub(crate) fn cost(&self, team: Option<&str>, nanousd: Option<i64>) {
+        match nanousd {
+            Some(0) => {}
+            Some(nanousd) => self
+                .all
+                .cost
+                .with_label_values(&[&*self.provider, &*self.model, team.unwrap_or("")])
+                .inc_by(nanousd as f64 / 1e9),
+            None => self.all.unknown_cost.with_label_values(&[&*self.provider, &*self.model]).inc(),
+        }
+    }
+
+    pub(crate) fn ttft(&self, ttft: Duration) {
+        self.ttft
+            .get_or_init(|| self.all.ttft.with_label_values(&[&*self.provider, &*self.model]))
+            .observe(ttft.as_secs_f64());
+    }
+
+    pub(crate) fn per_token(&self, per_token: Duration) {
+        self.per_token
+            .get_or_init(|| self.all.per_token.with_label_values(&[&*self.provider, &*self.model]))
+            .observe(per_token.as_secs_f64());
+    }
+
+    fn call(&self, operation: &str, status: u16, duration: Duration) {
+        let target = [&*self.route, &*self.provider, &*self.model];
+        let counter = |status: &str| {
+            self.all.requests.with_label_values(&[target[0], target[1], target[2], operation, status])
+        };
+        if status == 200 && operation == "chat" {
+            let (served, histogram) =
+                self.served.get_or_init(|| (counter("200"), self.all.duration.with_label_values(&target)));
+            served.inc();
+            histogram.observe(duration.as_secs_f64());
+        } else {
+            counter(&status.to_string()).inc();
+            self.all.duration.with_label_values(&target).observe(duration.as_secs_f64());
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! One public name: its targets and the settings of its calls.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value};
+use weir_catalog::{Catalog, Price, Schedule};
+pub use weir_config::FailureClass;
+
+use super::provider::Provider;
+use crate::metrics::{Metrics, TargetMetrics};
+
+/// One public name.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The name that was asked for.
+    pub name: Arc<str>,
+    /// The name in metrics: bounded, so a pattern counts as itself.
+    pub label: Arc<str>,
+    /// Whom to ask, in order.
+    pub targets: Vec<Arc<Target>>,
+    /// Public names to go on with when all targets have failed.
+    pub fallbacks: Vec<Arc<str>>,
+    /// Which failures move on.
+    pub fallback_on: FailureClasses,
+    /// Tries at one target.
+    pub retry: Retry,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+    /// The limit that is sent where one is needed and the client set none.
+    pub max_output_tokens: Option<u64>,
+    /// Whether every call needs a limit.
+    pub needs_limit: bool,
+    /// Set where the client sent nothing.
+    pub defaults: Option<Map<String, Value>>,
+    /// Whether a parameter that can't be honoured is refused rather than reported.
+    pub reject_unsupported: bool,
+}
+
+/// A set of failure classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FailureClasses(u16);
+
+/// Tries at one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// The first counted.
+    pub attempts: u32,
+    /// The longest first pause; the actual one is drawn between 0 and it, and it doubles with each try.
+    pub base: Duration,
+    /// The longest pause.
+    pub max: Duration,
+}
+
+/// How long to wait for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For the head of the answer.
+    pub first_byte: Duration,
+    /// For the first content.
+    pub first_token: Duration,
+    /// Between pieces of content.
+    pub idle: Duration,
+    /// For all of it.
+    pub total: Duration,
+}
+
+impl From<&weir_config::Timeouts> for Timeouts {
+    fn from(written: &weir_config::Timeouts) -> Timeouts {
+        Timeouts {
+            first_byte: written.first_byte.get(),
+            first_token: written.first_token.get(),
+            idle: written.idle.get(),
+            total: written.total.get(),
+        }
+    }
+}
+
+impl From<&weir_config::Retry> for Retry {
+    fn from(written: &weir_config::Retry) -> Retry {
+        Retry { attempts: written.attempts.max(1), base: written.base.get(), max: written.max.get() }
+    }
+}
+
+impl FailureClasses {
+    /// The set of these.
+    pub fn of(classes: &[FailureClass]) -> FailureClasses {
+        FailureClasses(classes.iter().fold(0, |set, class| set | 1 << *class as u16))
+    }
+
+    /// Whether `class` is one of them.
+    pub fn contains(self, class: FailureClass) -> bool {
+        self.0 & 1 << class as u16 != 0
+    }
+}
+
+impl Route {
+    /// A route with the settings that hold where nothing else is said.
+    pub fn of(name: Arc<str>, label: Arc<str>, targets: Vec<Arc<Target>>) -> Route {
+        Route::written(name, label, targets, &weir_config::Model::default())
+    }
+
+    /// A route with the settings of an entry.
+    pub(super) fn written(
+        name: Arc<str>,
+        label: Arc<str>,
+        targets: Vec<Arc<Target>>,
+        entry: &weir_config::Model,
+    ) -> Route {
+        Route {
+            name,
+            label,
+            targets,
+            fallbacks: entry.fallbacks.iter().map(|name| name.as_str().into()).collect(),
+            fallback_on: FailureClasses::of(&entry.fallback_on),
+            retry: Retry::from(&entry.retry),
+            timeouts: Timeouts::from(&entry.timeouts),
+            max_output_tokens: entry.max_output_tokens,
+            needs_limit: entry.max_output_tokens.is_some(),
+            defaults: Some(entry.defaults.clone()).filter(|defaults| !defaults.is_empty()),
+            reject_unsupported: entry.unsupported_params == weir_config::UnsupportedParams::Reject,
+        }
+    }
+}
+
+/// A model at a provider, with everything that an attempt looks up.
+pub struct Target {
+    /// The provider.
+    pub provider: Arc<Provider>,
+    /// The model's name there.
+    pub model: Arc<str>,
+    /// What it costs from when.
+    pub schedule: Schedule,
+    /// The most tokens that it makes, where the catalog knows.
+    pub output_limit: Option<u64>,
+    /// Its metrics under this route.
+    pub metrics: TargetMetrics,
+}
+
+impl Target {
+    pub(super) fn new(
+        catalog: &Catalog,
+        metrics: &Arc<Metrics>,
+        provider: &Arc<Provider>,
+        model: &str,
+        label: &Arc<str>,
+        known: bool,
+    ) -> Target {
+        let found = catalog.find(&provider.kind, model);
+        let model_label: Arc<str> = if known { model.into() } else { "other".into() };
+        Target {
+            provider: provider.clone(),
+            model: model.into(),
+            schedule: catalog.schedule(&provider.name, &provider.kind, model),
+            output_limit: found.and_then(|found| found.max_output),
+            metrics: TargetMetrics::new(metrics, label, &provider.name, &model_label),
+        }
+    }
+
+    /// What it costs now.
+    pub fn price(&self) -> Option<Arc<Price>> {
+        if let [(_, only)] = self.schedule.periods() {
+            return only.clone();
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.schedule.at(i64::try_from(now).unwrap_or(i64::MAX)).cloned()
+    }
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Target({}/{})", self.provider.name, self.model)
+    }
+}

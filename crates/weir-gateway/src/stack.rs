@@ -1,0 +1,34 @@
+//! The stack, read from top to bottom.
+//!
+//! Each stage has its own request type, so a layer in the wrong place does not compile. A further concern is one more
+//! layer at the stage whose type has what it needs.
+
+use std::sync::Arc;
+
+use tower::ServiceBuilder;
+use weir_ledger::Ledger;
+
+use crate::dispatch::Dispatch;
+use crate::layers::encode::{Encode, EncodeLayer};
+use crate::layers::failover::{Failover, FailoverLayer};
+use crate::layers::observe::{Observe, ObserveLayer};
+use crate::layers::record::{Record, RecordLayer};
+use crate::layers::route::{RouteCalls, RouteLayer};
+use crate::metrics::Metrics;
+
+/// All layers, outermost first.
+pub type Stack = Observe<RouteCalls<Failover<Encode<Record<Dispatch>>>>>;
+
+/// Builds the stack over these.
+pub fn stack(metrics: &Arc<Metrics>, ledger: &Ledger) -> Stack {
+    ServiceBuilder::new()
+        // A call: what the client asked.
+        .layer(ObserveLayer::new(metrics, ledger)) // room in the ledger, the call's row, metrics; 503 when the ledger is full
+        .layer(RouteLayer) // public name → plan
+        // A routed call: who may serve it.
+        .layer(FailoverLayer) // the plan's targets, one after another
+        // An attempt: one try at one target.
+        .layer(EncodeLayer) // the provider's dialect; what can't be written is no attempt
+        .layer(RecordLayer) // the attempt's row: open before dispatch, closed at its end
+        .service(Dispatch)
+}
