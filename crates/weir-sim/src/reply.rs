@@ -85,6 +85,12 @@ impl Pieces {
 
     /// Adds the event with the final usage.
     pub(crate) fn add_usage(&mut self, bytes: impl Into<Bytes>) {
+        self.add_final(bytes, 0);
+    }
+
+    /// Adds an event with the final usage and `tokens` more of output.
+    pub(crate) fn add_final(&mut self, bytes: impl Into<Bytes>, tokens: u64) {
+        self.output += tokens;
         self.pieces.push(Piece { bytes: bytes.into(), output: self.output, usage: true });
     }
 

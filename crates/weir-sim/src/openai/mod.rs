@@ -17,6 +17,7 @@ use crate::reply::{Outcome, Refusal, Reply};
 use crate::route::Endpoint;
 use crate::service::Call;
 
+pub(crate) use embeddings::vector;
 pub(crate) use stream::slices;
 
 /// Answers a call in OpenAI's format.
