@@ -125,6 +125,10 @@ pub struct Messages {
     pub tool_ids: ToolIds,
     /// Types of content parts that it takes beyond OpenAI's.
     pub parts: Vec<String>,
+    /// Types of tools that it takes beyond `function` and `custom`.
+    pub tools: Vec<String>,
+    /// Members of messages and of tool calls that it takes beyond OpenAI's.
+    pub members: Vec<String>,
     /// Whether it takes `cache_control` markers.
     pub cache_control: bool,
 }
@@ -184,6 +188,8 @@ pub struct Reasoning {
     pub field: Option<String>,
     /// Whether earlier reasoning goes back.
     pub replay: Replay,
+    /// Whether it takes `reasoning_details`, OpenRouter's list of blocks with their signatures.
+    pub details: bool,
 }
 
 /// Whether earlier reasoning goes back to the provider.
@@ -238,6 +244,8 @@ pub enum Reasons {
     ByDefault,
     /// It does not.
     OnRequest,
+    /// It can't.
+    Never,
 }
 
 impl Descriptor {

@@ -1,0 +1,217 @@
+//! A provider: its descriptor, and the dialect's functions put behind the seam.
+
+use std::borrow::Cow;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde_json::Value;
+use weir_adapter::descriptor::Auth;
+use weir_adapter::{
+    Adapter, Credential, Descriptor, EncodeError, EncodeOptions, InvalidRequest, Operation, ProviderError,
+    ReplyForm, Request, WireBody, WireRequest,
+};
+use weir_wire::openai;
+use weir_wire::peek::Members;
+
+use crate::decode::ChatDecoder;
+use crate::encode::Edit;
+use crate::read::NativeReader;
+use crate::rules::{Active, Rules};
+use crate::{DIALECT, error, foreign};
+
+/// A provider that speaks OpenAI's format.
+pub(crate) struct OpenAi {
+    descriptor: Descriptor,
+    rules: Rules,
+    headers: HeaderMap,
+    auth: Option<HeaderName>,
+    chat: Path,
+    completions: Path,
+    embeddings: Path,
+}
+
+/// What comes behind the base URL.
+enum Path {
+    /// The same for each model.
+    Fixed(Cow<'static, str>),
+    /// Azure's older form: the deployment stands between these.
+    Deployment(String),
+}
+
+impl OpenAi {
+    pub(crate) fn new(descriptor: Descriptor) -> OpenAi {
+        let headers = descriptor.headers.iter().filter_map(|(name, value)| {
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+        });
+        let auth = match &descriptor.auth {
+            Auth::Bearer => Some(http::header::AUTHORIZATION),
+            Auth::Header(name) => HeaderName::from_bytes(name.as_bytes()).ok(),
+            Auth::None => None,
+        };
+        OpenAi {
+            rules: Rules::new(&descriptor),
+            headers: headers.collect(),
+            auth,
+            chat: path(&descriptor, Operation::Chat),
+            completions: path(&descriptor, Operation::Completions),
+            embeddings: path(&descriptor, Operation::Embeddings),
+            descriptor,
+        }
+    }
+
+    fn path(&self, operation: Operation, model: &str) -> Cow<'static, str> {
+        let path = match operation {
+            Operation::Chat => &self.chat,
+            Operation::Completions => &self.completions,
+            Operation::Embeddings => &self.embeddings,
+        };
+        match path {
+            Path::Fixed(path) => path.clone(),
+            Path::Deployment(template) => template.replace("{model}", &segment(model)).into(),
+        }
+    }
+
+    /// The request of another dialect in OpenAI's form, as this provider takes it.
+    fn translated(
+        &self,
+        request: &Request,
+        active: &Active<'_>,
+        dropped: &mut Vec<String>,
+    ) -> Result<(Bytes, Members), EncodeError> {
+        let typed = request.typed()?;
+        let json = match typed {
+            openai::Request::Chat(chat) => {
+                let mut chat = chat.clone();
+                foreign::clean(&mut chat, active.messages(), active.reasoning(), dropped);
+                serde_json::to_vec(&chat).expect("these types hold string keys and numbers that JSON has")
+            }
+            other => other.to_json(),
+        };
+        let body = Bytes::from(json);
+        let members = Members::read(&body).map_err(InvalidRequest::from)?;
+        Ok((body, members))
+    }
+}
+
+impl Adapter for OpenAi {
+    fn serves(&self, operation: Operation) -> bool {
+        self.descriptor.operations.contains(&operation)
+    }
+
+    fn encode(&self, request: &Request, options: &EncodeOptions<'_>) -> Result<WireRequest, EncodeError> {
+        let active = self.rules.of(options.model);
+        let native = request.front().dialect() == DIALECT;
+        let mut dropped = Vec::new();
+        let translated;
+        let (body, members) = if native {
+            (request.raw(), &request.peek().members)
+        } else {
+            translated = self.translated(request, &active, &mut dropped)?;
+            (&translated.0, &translated.1)
+        };
+        let edit = Edit {
+            operation: request.operation,
+            body,
+            members,
+            peek: request.peek(),
+            active: &active,
+            options,
+            foreign: !native,
+        };
+        let body = edit.apply(&mut dropped)?;
+        let mut wire = WireRequest::json(self.path(request.operation, options.model), body);
+        wire.dropped = dropped;
+        for (name, value) in &self.headers {
+            wire.headers.insert(name, value.clone());
+        }
+        if native {
+            wire.headers.extend(request.headers.clone());
+        }
+        Ok(wire)
+    }
+
+    fn authorize(
+        &self,
+        request: &mut WireRequest,
+        key: &Credential,
+        _now: SystemTime,
+    ) -> Result<(), EncodeError> {
+        let Some(name) = &self.auth else { return Ok(()) };
+        if key.is_empty() {
+            return Ok(());
+        }
+        let value = match &self.descriptor.auth {
+            Auth::Bearer => HeaderValue::try_from(format!("Bearer {}", key.secret())),
+            _ => HeaderValue::from_str(key.secret()),
+        };
+        let mut value = value.map_err(|_| EncodeError::Credential(key.name.clone()))?;
+        value.set_sensitive(true);
+        request.headers.insert(name, value);
+        Ok(())
+    }
+
+    fn reply_form(&self, request: &Request) -> ReplyForm {
+        let (operation, usage) = (request.operation, self.descriptor.usage);
+        match request.front().dialect() {
+            DIALECT => {
+                ReplyForm::Native(Box::new(NativeReader::new(operation, usage, request.peek().choices)))
+            }
+            _ => ReplyForm::Foreign(Box::new(ChatDecoder::new(operation, usage))),
+        }
+    }
+
+    fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+        error::reported(status.as_u16(), headers, body)
+    }
+
+    fn list_models(&self) -> Option<WireRequest> {
+        if matches!(self.chat, Path::Deployment(_)) {
+            return None;
+        }
+        let chat = self.path(Operation::Chat, "");
+        let path = format!("{}/models", chat.strip_suffix("/chat/completions")?);
+        let mut wire = WireRequest::json(path, Bytes::new());
+        wire.method = Method::GET;
+        wire.body = WireBody::Bytes(Bytes::new());
+        wire.headers = self.headers.clone();
+        Some(wire)
+    }
+
+    fn model_ids(&self, body: &[u8]) -> Vec<String> {
+        let Ok(body) = serde_json::from_slice::<Value>(body) else { return Vec::new() };
+        let list = body.get("data").or_else(|| body.get("models")).unwrap_or(&body);
+        let id = |model: &Value| Some(model.get("id").or_else(|| model.get("name"))?.as_str()?.to_owned());
+        list.as_array().into_iter().flatten().filter_map(id).collect()
+    }
+}
+
+/// Where an operation is reached.
+fn path(descriptor: &Descriptor, operation: Operation) -> Path {
+    let own = match operation {
+        Operation::Chat => "/chat/completions",
+        Operation::Completions => "/completions",
+        Operation::Embeddings => "/embeddings",
+    };
+    match descriptor.api_version.as_deref().filter(|version| *version != "v1") {
+        Some(version) => {
+            Path::Deployment(format!("/openai/deployments/{{model}}{own}?api-version={}", segment(version)))
+        }
+        None => Path::Fixed(match descriptor.paths.get(&operation) {
+            Some(path) => Cow::Owned(path.clone()),
+            None => Cow::Borrowed(own),
+        }),
+    }
+}
+
+/// Text as one segment of a URL.
+fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
