@@ -189,12 +189,20 @@ impl Usage {
 
     /// All tokens of the prompt, cached and not.
     pub fn prompt_tokens(&self) -> u64 {
-        TOKEN_CLASSES.iter().filter(|class| class.is_input()).map(|class| self.tokens(*class)).sum()
+        TOKEN_CLASSES
+            .iter()
+            .filter(|class| class.is_input())
+            .map(|class| self.tokens(*class))
+            .fold(0, u64::saturating_add)
     }
 
     /// All tokens of the answer, reasoning included.
     pub fn completion_tokens(&self) -> u64 {
-        TOKEN_CLASSES.iter().filter(|class| !class.is_input()).map(|class| self.tokens(*class)).sum()
+        TOKEN_CLASSES
+            .iter()
+            .filter(|class| !class.is_input())
+            .map(|class| self.tokens(*class))
+            .fold(0, u64::saturating_add)
     }
 
     /// Whether nothing was counted.

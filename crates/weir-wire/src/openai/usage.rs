@@ -103,16 +103,15 @@ impl Usage {
         let written = prompt.cache_write_tokens.unwrap_or(0);
         let hourly = prompt.extra.get(HOURLY).and_then(Value::as_u64).unwrap_or(0).min(written);
         let (audio, image) = (prompt.audio_tokens.unwrap_or(0), prompt.image_tokens.unwrap_or(0));
-        // A host that reports more cached tokens than prompt tokens leaves them out of the prompt.
-        let inside = convention.input_includes_cache && cached + written <= self.prompt_tokens;
-        let fresh = if inside { self.prompt_tokens - cached - written } else { self.prompt_tokens };
+        // Mistral's audio stands beside the prompt; the total tells.
+        let whole = self.prompt_tokens.saturating_add(if self.beside() == Some(audio) { audio } else { 0 });
+        let (cached, written, fresh) = self.cache(cached, written, whole, convention);
+        let hourly = hourly.min(written);
         let audio = audio.min(fresh);
         let image = image.min(fresh - audio);
         let reasoning = completion.reasoning_tokens.or_else(|| self.number("reasoning_tokens")).unwrap_or(0);
-        let spoken = completion.audio_tokens.unwrap_or(0);
-        let inside = convention.output_includes_reasoning && reasoning <= self.completion_tokens;
-        let visible = if inside { self.completion_tokens - reasoning } else { self.completion_tokens };
-        let spoken = spoken.min(visible);
+        let (visible, reasoning) = self.reasoning(reasoning, convention);
+        let spoken = completion.audio_tokens.unwrap_or(0).min(visible);
         crate::Usage::new()
             .with(Class::Input, fresh - audio - image)
             .with(Class::CacheRead, cached)
@@ -123,6 +122,38 @@ impl Usage {
             .with(Class::Output, visible - spoken)
             .with(Class::Reasoning, reasoning)
             .with(Class::AudioOut, spoken)
+    }
+
+    /// Tokens read from the cache, written to it, and neither, of a prompt of `whole` tokens.
+    fn cache(&self, cached: u64, written: u64, whole: u64, convention: Convention) -> (u64, u64, u64) {
+        let both = cached.saturating_add(written);
+        if !convention.input_includes_cache {
+            return (cached, written, whole);
+        }
+        // More cached tokens than prompt tokens: where the total has no room for them beside the prompt, they are
+        // the prompt (some hosts count a prompt of their own into them); without a total, they stand beside it.
+        if both > whole && self.beside().is_none_or(|beside| beside >= both) {
+            return (cached, written, whole);
+        }
+        let cached = cached.min(whole);
+        let written = written.min(whole - cached);
+        (cached, written, whole - cached - written)
+    }
+
+    /// Tokens of the completion that are no reasoning, and those that are.
+    fn reasoning(&self, reasoning: u64, convention: Convention) -> (u64, u64) {
+        let beside = self.beside().map(|beside| reasoning > 0 && beside == reasoning);
+        if !convention.output_includes_reasoning || beside.unwrap_or(reasoning > self.completion_tokens) {
+            return (self.completion_tokens, reasoning);
+        }
+        let reasoning = reasoning.min(self.completion_tokens);
+        (self.completion_tokens - reasoning, reasoning)
+    }
+
+    /// What the total has beside the prompt and the completion; `None` where there is no total.
+    fn beside(&self) -> Option<u64> {
+        let both = self.prompt_tokens.saturating_add(self.completion_tokens);
+        (self.total_tokens > 0).then(|| self.total_tokens.saturating_sub(both))
     }
 
     /// As OpenAI would report these classes.
@@ -196,6 +227,44 @@ mod tests {
             r#"{"prompt_tokens":10,"completion_tokens":null,"prompt_tokens_details":{"cached_tokens":64}}"#,
             Convention::default(),
             r#"{"input": 10, "cache_read": 64}"#,
+        );
+    }
+
+    #[test]
+    fn the_total_tells_what_stands_beside() {
+        let openais = Convention::default();
+        check(
+            r#"{"prompt_tokens":9,"completion_tokens":201,"total_tokens":585,"prompt_tokens_details":{"audio_tokens":375}}"#,
+            openais,
+            r#"{"input": 9, "audio_in": 375, "output": 201}"#,
+        );
+        check(
+            r#"{"prompt_tokens":154,"completion_tokens":274,"total_tokens":428,"prompt_tokens_details":{"cached_tokens":164}}"#,
+            openais,
+            r#"{"cache_read": 154, "output": 274}"#,
+        );
+        check(
+            r#"{"prompt_tokens":43,"completion_tokens":10,"total_tokens":53,"completion_tokens_details":{"reasoning_tokens":11}}"#,
+            openais,
+            r#"{"input": 43, "reasoning": 10}"#,
+        );
+        check(
+            r#"{"prompt_tokens":20,"completion_tokens":55,"total_tokens":388,"completion_tokens_details":{"reasoning_tokens":313}}"#,
+            openais,
+            r#"{"input": 20, "output": 55, "reasoning": 313}"#,
+        );
+    }
+
+    #[test]
+    fn absurd_counts_do_not_overflow() {
+        let most = u64::MAX;
+        check(
+            &format!(
+                r#"{{"prompt_tokens":{most},"completion_tokens":{most},"total_tokens":{most},
+                "prompt_tokens_details":{{"cached_tokens":{most},"cache_write_tokens":{most},"audio_tokens":{most}}}}}"#
+            ),
+            Convention::default(),
+            &format!(r#"{{"cache_read": {most}, "output": {most}}}"#),
         );
     }
 }
