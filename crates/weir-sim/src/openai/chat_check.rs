@@ -385,8 +385,8 @@ fn strict_schema(schema: &Value) -> Result<(), String> {
             strict_schema(property)?;
         }
     }
-    for key in ["items"] {
-        strict_schema(&schema[key])?;
+    if schema["items"].is_object() {
+        strict_schema(&schema["items"])?;
     }
     for key in ["anyOf", "allOf"] {
         schema[key].as_array().into_iter().flatten().try_for_each(strict_schema)?;

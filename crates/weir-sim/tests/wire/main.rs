@@ -1,0 +1,7 @@
+//! The simulator over the wire, vendor by vendor.
+
+mod anthropic;
+mod client;
+mod gemini;
+mod openai;
+mod shapes;
