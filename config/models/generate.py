@@ -28,11 +28,11 @@ SNAPSHOT = re.compile(r"-(\d{4}-\d{2}-\d{2}|\d{4}-\d{2}|\d{8}|\d{6}|\d{4}|\d{3}|
 # Our provider -> names in the three collections, the key prefixes of litellm, and how ids behave.
 PROVIDERS = {
     "openai": dict(litellm=["openai", "text-completion-openai"], prefix=[""], genai="openai", dev="openai", families=True,
-                   logprobs=True, skip=r"^ft:|^openai/|:|^moderation$|^computer-use$|^gpt-(image|realtime)|image|realtime|transcribe|tts"),
+                   logprobs=True, skip=r"^ft:|^gpt-\d-\d|\.ft-|^gpt-oss|^openai/|:|^moderation$|^computer-use$|^gpt-(image|realtime)|image|realtime|transcribe|tts"),
     "azure": dict(litellm=["azure", "azure_text", "azure_ai"], prefix=["azure/", "azure_ai/"], genai="azure", dev="azure", families=True,
                   vendor="openai", logprobs=True, skip=r"^(eu|us|us-gov|global|global-standard)/|^FW-|^ft:|whisper|image|realtime|tts|transcribe|container|:|^ada$"),
     "anthropic": dict(litellm=["anthropic"], prefix=[""], genai="anthropic", dev="anthropic", families=True, parallel=True, skip=r"\."),
-    "gemini": dict(litellm=["gemini"], prefix=["gemini/", ""], genai="google", dev="google", families=True, parallel=True,
+    "gemini": dict(litellm=["gemini"], prefix=["gemini/", ""], genai="google", dev="google", families=True, latest=False, parallel=True,
                    skip=r"^claude|image|-live|lyria|robotics|tts|omni|native-audio|^gemini-gemma|transcribe"),
     "deepseek": dict(litellm=["deepseek"], prefix=["deepseek/", ""], genai="deepseek", dev="deepseek", logprobs=True),
     "mistral": dict(litellm=["mistral"], prefix=["mistral/"], genai="mistral", dev="mistral", skip=r":|^(zai-|glm-)|^deepseek-"),
@@ -427,6 +427,12 @@ def genai_names(models, known, settings):
     for model in models:
         names = [name for name in dict.fromkeys([model["id"], *literal_names(model["match"])])
                  if name not in known and wanted.search(name) and not (skip and skip.search(name))]
+        for name in list(names):  # an undated name of dated snapshots is the newest one's, not a model of its own
+            snapshots = sorted(other for other in known if other != name and SNAPSHOT.sub("", other) == name
+                               and settings.get("latest", True) >= other.endswith("-latest"))
+            if snapshots:
+                aliases.setdefault(snapshots[-1], []).append(name)
+                names.remove(name)
         owner = model["id"] if model["id"] in known else next((name for name in literal_names(model["match"]) if name in known), None)
         if owner is None and names:
             owner = min(names, key=lambda name: (bool(SNAPSHOT.search(name)), len(name)))
