@@ -135,7 +135,13 @@ impl Store for MemoryStore {
                 rows.attempts
                     .range(call.id.attempt(0)..=call.id.attempt(u16::MAX))
                     .for_each(|(_, row)| sum.add(row));
-                (sum.attempts, sum.cost_nanousd) != (call.attempts, call.cost_nanousd)
+                let cost = if sum.attempts == 0 {
+                    call.cost_nanousd.filter(|cost| *cost != 0)
+                } else {
+                    call.cost_nanousd
+                };
+                let expected = sum.cost_nanousd.filter(|_| sum.attempts > 0);
+                (sum.attempts, expected) != (call.attempts, cost)
             });
             Ok(Totals {
                 calls: rows.calls.len() as u64,
@@ -159,11 +165,11 @@ impl Store for MemoryStore {
 fn spend(rows: &Rows, query: &SpendQuery) -> Spend {
     let mut groups: BTreeMap<Vec<Option<String>>, SpendRow> = BTreeMap::new();
     let mut total = SpendRow::default();
-    let within = |facts: &Facts| {
-        query.since.is_none_or(|since| facts.started_at >= since)
-            && query.until.is_none_or(|until| facts.started_at < until)
+    let within = |id: CallId| {
+        let began = i64::try_from(id.unix_ms().saturating_mul(1_000)).unwrap_or(i64::MAX);
+        query.since.is_none_or(|since| began >= since) && query.until.is_none_or(|until| began < until)
     };
-    for row in rows.calls.values().filter(|row| within(&row.facts)) {
+    for row in rows.calls.values().filter(|row| within(row.id)) {
         let add = |line: &mut SpendRow| {
             line.calls += 1;
             line.unpriced_calls += u64::from(row.cost_nanousd.is_none());
@@ -173,7 +179,7 @@ fn spend(rows: &Rows, query: &SpendQuery) -> Spend {
             add(groups.entry(key).or_default());
         }
     }
-    for row in rows.attempts.values().filter(|row| within(&row.facts)) {
+    for row in rows.attempts.values().filter(|row| within(row.id.call)) {
         let add = |line: &mut SpendRow| {
             line.attempts += 1;
             line.cost_nanousd += row.cost_nanousd.unwrap_or(0);

@@ -173,7 +173,7 @@ impl Group {
 pub struct SpendQuery {
     /// By what, in the order of the answer's groups.
     pub by: Vec<Group>,
-    /// Only calls that began at or after this moment.
+    /// Only calls that began at or after this moment, as their ids say (to the millisecond).
     pub since: Option<Micros>,
     /// Only calls that began before it.
     pub until: Option<Micros>,

@@ -1,0 +1,69 @@
+//! The schema's versions, embedded.
+
+use std::borrow::Cow;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+
+use crate::error::OpenError;
+
+const SQLITE: &[(i64, &str, &str)] =
+    &[(1, "ledger", include_str!("../../../migrations/sqlite/0001_ledger.sql"))];
+const POSTGRES: &[(i64, &str, &str)] =
+    &[(1, "ledger", include_str!("../../../migrations/postgres/0001_ledger.sql"))];
+
+/// The newest schema that this program knows.
+pub(crate) const NEWEST: i64 = SQLITE[SQLITE.len() - 1].0;
+
+pub(crate) fn sqlite() -> Migrator {
+    migrator(SQLITE)
+}
+
+pub(crate) fn postgres() -> Migrator {
+    migrator(POSTGRES)
+}
+
+fn migrator(files: &'static [(i64, &'static str, &'static str)]) -> Migrator {
+    let migrations = files.iter().map(|(version, name, sql)| {
+        Migration::new(*version, Cow::Borrowed(name), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator { migrations: migrations.collect(), ..Migrator::DEFAULT }
+}
+
+/// What a failure to migrate means, `found` being the newest version that the database has.
+pub(crate) fn failed(error: MigrateError, found: Option<i64>) -> OpenError {
+    match found {
+        Some(found) if found > NEWEST => OpenError::Newer { found, known: NEWEST },
+        _ => OpenError::unavailable(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tables and columns of a file, and whether each must have a value.
+    fn outline(sql: &str) -> Vec<String> {
+        let lines = sql.lines().map(str::trim).filter(|line| !line.starts_with("--") && !line.is_empty());
+        let plain = lines.map(|line| {
+            let mut words = line.split_whitespace();
+            let name = words.next().unwrap_or_default();
+            if name.starts_with('"') {
+                format!("{name} {}", line.contains("NOT NULL"))
+            } else {
+                line.trim_end_matches(" STRICT, WITHOUT ROWID;").trim_end_matches(';').to_owned()
+            }
+        });
+        plain.collect()
+    }
+
+    #[test]
+    fn both_schemas_mean_the_same() {
+        assert_eq!(SQLITE.len(), POSTGRES.len());
+        for (sqlite, postgres) in SQLITE.iter().zip(POSTGRES) {
+            assert_eq!((sqlite.0, sqlite.1), (postgres.0, postgres.1));
+            assert_eq!(outline(sqlite.2), outline(postgres.2));
+            assert!(outline(sqlite.2).len() > 80);
+        }
+    }
+}

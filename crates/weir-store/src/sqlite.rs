@@ -1,0 +1,249 @@
+//! Rows in a SQLite file: one connection that writes, a few that read beside it.
+//!
+//! The journal is a WAL and each commit is synced: the spool lets go of rows once they are here, so "here" has to
+//! survive the machine. A batch is one commit, so that is a few syncs a second.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, Connection, Row};
+use weir_ledger::{
+    Answer, Batch, CallRecord, Page, Recent, Spend, SpendQuery, Store, StoreError, StoreHealth, Totals,
+    Written,
+};
+
+use crate::error::{self, OpenError};
+use crate::migrate;
+use crate::query::{self, Arg, Database, Dialect};
+use crate::rollup::{KEYS, Replayed, Rollup, SPEND_DAILY};
+use crate::rows::{ATTEMPTS, CALLS, Cell, Column, Columns, attempt_cells, call_cells};
+
+/// How long SQLite waits for another process's lock.
+const BUSY: Duration = Duration::from_secs(5);
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+const READ_PATIENCE: Duration = Duration::from_secs(60);
+/// Rows per statement: as many as its 32,766 parameters allow, then fewer, so that few statements are ever prepared.
+const CHUNKS: [usize; 4] = [512, 64, 8, 1];
+
+/// A SQLite file.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    path: PathBuf,
+}
+
+impl SqliteStore {
+    /// Opens the file at `path`, makes it where it is missing, and brings its schema up to date.
+    pub async fn open(path: &Path) -> Result<SqliteStore, OpenError> {
+        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+            std::fs::create_dir_all(dir).map_err(OpenError::unavailable)?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY);
+        let pool =
+            SqlitePoolOptions::new().acquire_timeout(WRITE_PATIENCE).max_connections(1).min_connections(1);
+        let writer = pool.connect_with(options.clone()).await.map_err(OpenError::unavailable)?;
+        if let Err(error) = migrate::sqlite().run(&writer).await {
+            let found = schema(&writer).await.ok();
+            writer.close().await;
+            return Err(migrate::failed(error, found));
+        }
+        let readers = SqlitePoolOptions::new().acquire_timeout(READ_PATIENCE).max_connections(4);
+        let readers = readers.connect_lazy_with(options.read_only(true).create_if_missing(false));
+        Ok(SqliteStore { writer, readers, path: path.to_owned() })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Has SQLite check the whole file; what is wrong with it, a line each.
+    pub async fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        let rows = self.ask("check the file", "PRAGMA integrity_check".into(), Vec::new()).await?;
+        let lines = rows.iter().filter_map(|row| row.try_get::<String, _>(0).ok());
+        Ok(lines.filter(|line| line != "ok").collect())
+    }
+
+    async fn write_batch(&self, batch: &Batch) -> Result<Written, sqlx::Error> {
+        let mut connection = self.writer.acquire().await?;
+        if let Some(written) = write_new(&mut connection, batch).await? {
+            return Ok(written);
+        }
+        write_missing(&mut connection, batch).await
+    }
+}
+
+/// Writes rows that are all new, as they nearly always are; writes nothing and answers `None` if some are not.
+async fn write_new(connection: &mut SqliteConnection, batch: &Batch) -> Result<Option<Written>, sqlx::Error> {
+    let calls: Vec<_> = batch.calls.iter().map(call_cells).collect();
+    let attempts: Vec<_> = batch.attempts.iter().map(attempt_cells).collect();
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut new = 0;
+    for (table, columns, rows) in [("calls", &CALLS[..], &calls), ("attempts", &ATTEMPTS[..], &attempts)] {
+        for chunk in chunks(rows) {
+            let sql = insert(table, columns, chunk.len(), "ON CONFLICT DO NOTHING");
+            new += bound(sql, chunk).execute(&mut *tx).await?.rows_affected();
+        }
+    }
+    if new != batch.len() as u64 {
+        tx.rollback().await?;
+        return Ok(None);
+    }
+    add_daily(&mut tx, &Rollup::of(batch, &Replayed::default())).await?;
+    tx.commit().await?;
+    Ok(Some(Written { new, replayed: 0 }))
+}
+
+/// Writes rows some of which may be there, one by one, to learn which.
+async fn write_missing(connection: &mut SqliteConnection, batch: &Batch) -> Result<Written, sqlx::Error> {
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut old = Replayed::default();
+    for row in &batch.calls {
+        let sql = insert("calls", &CALLS, 1, "ON CONFLICT DO NOTHING");
+        if bound(sql, &[call_cells(row)]).execute(&mut *tx).await?.rows_affected() == 0 {
+            old.calls.insert(row.id);
+        }
+    }
+    for row in &batch.attempts {
+        let sql = insert("attempts", &ATTEMPTS, 1, "ON CONFLICT DO NOTHING");
+        if bound(sql, &[attempt_cells(row)]).execute(&mut *tx).await?.rows_affected() == 0 {
+            old.attempts.insert(row.id);
+        }
+    }
+    add_daily(&mut tx, &Rollup::of(batch, &old)).await?;
+    tx.commit().await?;
+    Ok(Written { new: batch.len() as u64 - old.len(), replayed: old.len() })
+}
+
+async fn add_daily(connection: &mut SqliteConnection, rollup: &Rollup<'_>) -> Result<(), sqlx::Error> {
+    let keys: Vec<_> = SPEND_DAILY[..KEYS].iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let sums =
+        SPEND_DAILY[KEYS..].iter().map(|(name, _)| format!("\"{name}\" = \"{name}\" + excluded.\"{name}\""));
+    let conflict =
+        format!("ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), sums.collect::<Vec<_>>().join(", "));
+    for chunk in chunks(&rollup.cells()) {
+        let sql = insert("spend_daily", &SPEND_DAILY, chunk.len(), &conflict);
+        bound(sql, chunk).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = CHUNKS.into_iter().find(|size| *size <= rows.len())?;
+        let (chunk, rest) = rows.split_at(size);
+        rows = rest;
+        Some(chunk)
+    })
+}
+
+fn insert(table: &str, columns: &[Column], rows: usize, conflict: &str) -> String {
+    let names: Vec<_> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let row = format!("({})", vec!["?"; columns.len()].join(","));
+    format!(
+        "INSERT INTO {table} ({}) VALUES {} {conflict}",
+        names.join(", "),
+        vec![row.as_str(); rows].join(",")
+    )
+}
+
+type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+fn bound<'q>(sql: String, rows: &[Vec<Cell<'_>>]) -> Statement<'q> {
+    let statement = sqlx::query(AssertSqlSafe(sql));
+    rows.iter().flatten().fold(statement, |statement, cell| match cell {
+        Cell::Int(value) => statement.bind(*value),
+        Cell::Text(value) => statement.bind(value.as_deref().map(str::to_owned)),
+    })
+}
+
+async fn schema(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(pool).await
+}
+
+async fn within<T>(
+    doing: &'static str,
+    patience: Duration,
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(patience, work).await {
+        Ok(result) => result.map_err(|cause| error::failed(doing, cause)),
+        Err(elapsed) => Err(error::unavailable(doing, elapsed)),
+    }
+}
+
+impl Database for SqliteStore {
+    type Row = SqliteRow;
+    const DIALECT: Dialect = Dialect::Sqlite;
+
+    async fn ask(
+        &self,
+        doing: &'static str,
+        sql: String,
+        args: Vec<Arg>,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        let statement = args.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |statement, arg| match arg {
+            Arg::Int(value) => statement.bind(value),
+            Arg::Text(value) => statement.bind(value),
+        });
+        within(doing, READ_PATIENCE, statement.fetch_all(&self.readers)).await
+    }
+}
+
+impl Columns for SqliteRow {
+    fn int(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
+        self.try_get(at)
+    }
+
+    fn text(&self, at: usize) -> Result<Option<String>, sqlx::Error> {
+        self.try_get(at)
+    }
+}
+
+impl Store for SqliteStore {
+    fn write<'a>(&'a self, batch: &'a Batch) -> Answer<'a, Written> {
+        Box::pin(within("write rows", WRITE_PATIENCE, self.write_batch(batch)))
+    }
+
+    fn call<'a>(&'a self, id_or_request_id: &'a str) -> Answer<'a, Option<CallRecord>> {
+        Box::pin(query::call(self, id_or_request_id))
+    }
+
+    fn recent<'a>(&'a self, page: &'a Page) -> Answer<'a, Recent> {
+        Box::pin(query::recent(self, page))
+    }
+
+    fn spend<'a>(&'a self, query: &'a SpendQuery) -> Answer<'a, Spend> {
+        Box::pin(query::spend(self, query))
+    }
+
+    fn check_totals(&self) -> Answer<'_, Totals> {
+        Box::pin(query::check_totals(self))
+    }
+
+    fn health(&self) -> Answer<'_, StoreHealth> {
+        Box::pin(async {
+            let began = Instant::now();
+            let schema = within("answer", BUSY, schema(&self.readers)).await?;
+            Ok(StoreHealth { kind: "sqlite", schema, latency: began.elapsed() })
+        })
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            self.readers.close().await;
+            self.writer.close().await;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,112 @@
+-- Calls and attempts as the ledger writes them, and daily sums of both.
+-- The same columns with the same meaning on SQLite and on Postgres. Times are microseconds and days are days since
+-- 1970-01-01 UTC, as integers: they sum, compare and index alike everywhere. Money is nano-dollars.
+
+CREATE TABLE calls (
+    "id" UUID NOT NULL,
+    "day" BIGINT NOT NULL,
+    "request_id" TEXT NOT NULL,
+    "started_at" BIGINT NOT NULL,
+    "ended_at" BIGINT NOT NULL,
+    "key" TEXT NOT NULL,
+    "team" TEXT,
+    "user" TEXT,
+    "session" TEXT,
+    "tags" JSONB,
+    "dialect" TEXT NOT NULL,
+    "operation" TEXT NOT NULL,
+    "route" TEXT NOT NULL,
+    "provider" TEXT,
+    "model" TEXT,
+    "stream" BOOLEAN NOT NULL,
+    "status" BIGINT NOT NULL,
+    "end" TEXT NOT NULL,
+    "attempts" BIGINT NOT NULL,
+    "cache" TEXT NOT NULL,
+    "input" BIGINT NOT NULL,
+    "cache_read" BIGINT NOT NULL,
+    "cache_write_5m" BIGINT NOT NULL,
+    "cache_write_1h" BIGINT NOT NULL,
+    "audio_in" BIGINT NOT NULL,
+    "image_in" BIGINT NOT NULL,
+    "output" BIGINT NOT NULL,
+    "reasoning" BIGINT NOT NULL,
+    "audio_out" BIGINT NOT NULL,
+    -- What is not counted in tokens, as [[class, unit, count], ...].
+    "units" JSONB,
+    "usage_source" TEXT NOT NULL,
+    "price_id" TEXT,
+    -- Null: no price was known.
+    "cost_nanousd" BIGINT,
+    "cache_saved_nanousd" BIGINT,
+    "ttft_ms" BIGINT,
+    "duration_ms" BIGINT NOT NULL,
+    "overhead_us" BIGINT NOT NULL,
+    "error_code" TEXT,
+    PRIMARY KEY ("id")
+);
+
+-- Ids begin with the time, so the primary key also serves lists and ranges of time.
+CREATE INDEX calls_request_id ON calls ("request_id");
+
+CREATE TABLE attempts (
+    "call_id" UUID NOT NULL,
+    "n" BIGINT NOT NULL,
+    "day" BIGINT NOT NULL,
+    "started_at" BIGINT NOT NULL,
+    "ended_at" BIGINT NOT NULL,
+    "key" TEXT NOT NULL,
+    "team" TEXT,
+    "user" TEXT,
+    "session" TEXT,
+    "tags" JSONB,
+    "route" TEXT NOT NULL,
+    "provider" TEXT NOT NULL,
+    "model" TEXT NOT NULL,
+    "credential" TEXT,
+    "state" TEXT NOT NULL,
+    "upstream_status" BIGINT,
+    "upstream_request_id" TEXT,
+    "input" BIGINT NOT NULL,
+    "cache_read" BIGINT NOT NULL,
+    "cache_write_5m" BIGINT NOT NULL,
+    "cache_write_1h" BIGINT NOT NULL,
+    "audio_in" BIGINT NOT NULL,
+    "image_in" BIGINT NOT NULL,
+    "output" BIGINT NOT NULL,
+    "reasoning" BIGINT NOT NULL,
+    "audio_out" BIGINT NOT NULL,
+    "units" JSONB,
+    "usage_source" TEXT NOT NULL,
+    "reason" TEXT,
+    "price_id" TEXT,
+    "cost_nanousd" BIGINT,
+    "ttft_ms" BIGINT,
+    "duration_ms" BIGINT NOT NULL,
+    "error_code" TEXT,
+    PRIMARY KEY ("call_id", "n")
+);
+
+-- Written together with the rows it sums. Empty text stands for none.
+CREATE TABLE spend_daily (
+    "day" BIGINT NOT NULL,
+    "key" TEXT NOT NULL,
+    "team" TEXT NOT NULL,
+    "route" TEXT NOT NULL,
+    "provider" TEXT NOT NULL,
+    "model" TEXT NOT NULL,
+    "calls" BIGINT NOT NULL,
+    "unpriced_calls" BIGINT NOT NULL,
+    "attempts" BIGINT NOT NULL,
+    "input" BIGINT NOT NULL,
+    "cache_read" BIGINT NOT NULL,
+    "cache_write_5m" BIGINT NOT NULL,
+    "cache_write_1h" BIGINT NOT NULL,
+    "audio_in" BIGINT NOT NULL,
+    "image_in" BIGINT NOT NULL,
+    "output" BIGINT NOT NULL,
+    "reasoning" BIGINT NOT NULL,
+    "audio_out" BIGINT NOT NULL,
+    "cost_nanousd" BIGINT NOT NULL,
+    PRIMARY KEY ("day", "key", "team", "route", "provider", "model")
+);

@@ -1,0 +1,112 @@
+-- Calls and attempts as the ledger writes them, and daily sums of both.
+-- The same columns with the same meaning on SQLite and on Postgres. Times are microseconds and days are days since
+-- 1970-01-01 UTC, as integers: they sum, compare and index alike everywhere. Money is nano-dollars.
+
+CREATE TABLE calls (
+    "id" TEXT NOT NULL,
+    "day" INTEGER NOT NULL,
+    "request_id" TEXT NOT NULL,
+    "started_at" INTEGER NOT NULL,
+    "ended_at" INTEGER NOT NULL,
+    "key" TEXT NOT NULL,
+    "team" TEXT,
+    "user" TEXT,
+    "session" TEXT,
+    "tags" TEXT,
+    "dialect" TEXT NOT NULL,
+    "operation" TEXT NOT NULL,
+    "route" TEXT NOT NULL,
+    "provider" TEXT,
+    "model" TEXT,
+    "stream" INTEGER NOT NULL,
+    "status" INTEGER NOT NULL,
+    "end" TEXT NOT NULL,
+    "attempts" INTEGER NOT NULL,
+    "cache" TEXT NOT NULL,
+    "input" INTEGER NOT NULL,
+    "cache_read" INTEGER NOT NULL,
+    "cache_write_5m" INTEGER NOT NULL,
+    "cache_write_1h" INTEGER NOT NULL,
+    "audio_in" INTEGER NOT NULL,
+    "image_in" INTEGER NOT NULL,
+    "output" INTEGER NOT NULL,
+    "reasoning" INTEGER NOT NULL,
+    "audio_out" INTEGER NOT NULL,
+    -- What is not counted in tokens, as [[class, unit, count], ...].
+    "units" TEXT,
+    "usage_source" TEXT NOT NULL,
+    "price_id" TEXT,
+    -- Null: no price was known.
+    "cost_nanousd" INTEGER,
+    "cache_saved_nanousd" INTEGER,
+    "ttft_ms" INTEGER,
+    "duration_ms" INTEGER NOT NULL,
+    "overhead_us" INTEGER NOT NULL,
+    "error_code" TEXT,
+    PRIMARY KEY ("id")
+) STRICT, WITHOUT ROWID;
+
+-- Ids begin with the time, so the primary key also serves lists and ranges of time.
+CREATE INDEX calls_request_id ON calls ("request_id");
+
+CREATE TABLE attempts (
+    "call_id" TEXT NOT NULL,
+    "n" INTEGER NOT NULL,
+    "day" INTEGER NOT NULL,
+    "started_at" INTEGER NOT NULL,
+    "ended_at" INTEGER NOT NULL,
+    "key" TEXT NOT NULL,
+    "team" TEXT,
+    "user" TEXT,
+    "session" TEXT,
+    "tags" TEXT,
+    "route" TEXT NOT NULL,
+    "provider" TEXT NOT NULL,
+    "model" TEXT NOT NULL,
+    "credential" TEXT,
+    "state" TEXT NOT NULL,
+    "upstream_status" INTEGER,
+    "upstream_request_id" TEXT,
+    "input" INTEGER NOT NULL,
+    "cache_read" INTEGER NOT NULL,
+    "cache_write_5m" INTEGER NOT NULL,
+    "cache_write_1h" INTEGER NOT NULL,
+    "audio_in" INTEGER NOT NULL,
+    "image_in" INTEGER NOT NULL,
+    "output" INTEGER NOT NULL,
+    "reasoning" INTEGER NOT NULL,
+    "audio_out" INTEGER NOT NULL,
+    "units" TEXT,
+    "usage_source" TEXT NOT NULL,
+    "reason" TEXT,
+    "price_id" TEXT,
+    "cost_nanousd" INTEGER,
+    "ttft_ms" INTEGER,
+    "duration_ms" INTEGER NOT NULL,
+    "error_code" TEXT,
+    PRIMARY KEY ("call_id", "n")
+) STRICT, WITHOUT ROWID;
+
+-- Written together with the rows it sums. Empty text stands for none.
+CREATE TABLE spend_daily (
+    "day" INTEGER NOT NULL,
+    "key" TEXT NOT NULL,
+    "team" TEXT NOT NULL,
+    "route" TEXT NOT NULL,
+    "provider" TEXT NOT NULL,
+    "model" TEXT NOT NULL,
+    "calls" INTEGER NOT NULL,
+    "unpriced_calls" INTEGER NOT NULL,
+    "attempts" INTEGER NOT NULL,
+    "input" INTEGER NOT NULL,
+    "cache_read" INTEGER NOT NULL,
+    "cache_write_5m" INTEGER NOT NULL,
+    "cache_write_1h" INTEGER NOT NULL,
+    "audio_in" INTEGER NOT NULL,
+    "image_in" INTEGER NOT NULL,
+    "output" INTEGER NOT NULL,
+    "reasoning" INTEGER NOT NULL,
+    "audio_out" INTEGER NOT NULL,
+    "cost_nanousd" INTEGER NOT NULL,
+    PRIMARY KEY ("day", "key", "team", "route", "provider", "model")
+) STRICT, WITHOUT ROWID;
