@@ -294,6 +294,18 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_is_strict_and_documented() {
+        let schema = schemars::schema_for!(PriceFields).to_value();
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(schema["required"], serde_json::json!(["model"]));
+        let fields = schema["properties"].as_object().unwrap();
+        assert_eq!(fields.len(), 21);
+        for (name, field) in fields {
+            assert!(field["description"].as_str().is_some_and(|text| !text.is_empty()), "{name}");
+        }
+    }
+
+    #[test]
     fn days_are_half_open() {
         let terms = Terms {
             from: Some("2026-01-01".parse().unwrap()),
