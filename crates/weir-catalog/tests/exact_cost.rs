@@ -172,7 +172,7 @@ fn case() -> impl Strategy<Value = Case> {
         },
     );
     let count = prop_oneof![3 => Just(0u64), 4 => 0..5_000u64, 2 => 0..400_000u64, 1 => 0..100_000_000u64];
-    let unit = prop_oneof![8 => Just(0u64), 1 => 0..100_000u64];
+    let unit = prop_oneof![8 => Just(0u64), 1 => 0..2_000u64];
     let tier = prop_oneof![2 => Just(ServiceTier::Standard), 1 => Just(ServiceTier::Flex)];
     let usage =
         (prop::collection::vec(count, TOKENS.len()), prop::collection::vec(unit, UNITS.len()), any::<u64>());
@@ -245,13 +245,14 @@ fn every_cost_is_exact_and_every_total_the_sum_of_its_rows() {
     checked.unwrap_or_else(|failure| panic!("{failure}"));
     let rows = rows.into_inner();
     assert!(rows.len() > cases as usize / 4, "only {} of {cases} usages had a price", rows.len());
-    let total: i128 = rows.iter().map(|cost| i128::from(cost.0)).sum();
-    let (front, back) = (rows.iter().copied().sum::<NanoUsd>(), rows.iter().rev().copied().sum::<NanoUsd>());
-    let batches = rows.chunks(997).map(|batch| batch.iter().copied().sum::<NanoUsd>()).sum::<NanoUsd>();
-    if let Ok(total) = i64::try_from(total) {
-        assert_eq!([front, back, batches], [NanoUsd(total); 3]);
-    } else {
-        assert_eq!([front, back, batches], [NanoUsd::MAX; 3]);
+    for batch in rows.chunks(997) {
+        let total: i128 = batch.iter().map(|cost| i128::from(cost.0)).sum();
+        let total = NanoUsd(i64::try_from(total).expect("a batch stays below nine billion dollars"));
+        let (front, back) = batch.split_at(batch.len() / 3);
+        let parts: NanoUsd =
+            [back, front].map(|part| part.iter().copied().sum::<NanoUsd>()).into_iter().sum();
+        let backwards: NanoUsd = batch.iter().rev().copied().sum();
+        assert_eq!([parts, backwards], [total; 2], "the order or the batching of rows counts");
     }
-    println!("{cases} cases, {} priced, total {front} USD", rows.len());
+    println!("{cases} cases, {} priced", rows.len());
 }
