@@ -1,1 +1,104 @@
-//! Gemini's dialect, for providers.
+//! Gemini's dialect, for providers: `generateContent`, `streamGenerateContent`, `embedContent`, `batchEmbedContents`.
+//!
+//! Requests come in OpenAI's form and go out in Gemini's; replies come back the other way. What OpenAI's form has no
+//! member for is carried beside it, in names that clients of other hosts know:
+//!
+//! - thoughts: `reasoning_content`, and `reasoning_details` of the format `google-gemini-v1`
+//! - signatures of calls: `extra_content.google.thought_signature` on the call, as Google's own OpenAI-compatible
+//!   endpoint has it; signatures of texts: a reasoning detail `reasoning.encrypted` whose `position` says of which text
+//! - code that Google ran, and other parts of its own: reasoning details of the type `google.part`
+//! - pictures: `images` of a message or delta; sources: `annotations`, and whole in `extra_content.google`
+//! - Gemini's own settings: `extra_body.google`, `google`, or members of the body (`safety_settings`, `thinking_config`, …)
+//!
+//! What a model can do stands in the descriptor (see `facts`): nothing here knows a model by name.
+
+mod error;
+mod facts;
+mod ids;
+mod path;
+mod place;
+mod reply;
+mod request;
+mod schema;
+mod stream;
+mod wire;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use weir_adapter::descriptor::Auth;
+use weir_adapter::{
+    Adapter, Credential, Descriptor, EncodeError, EncodeOptions, Operation, ProviderError, ReplyForm,
+    Request, WireBody, WireRequest,
+};
+
+/// The dialect of a provider with this descriptor.
+pub fn adapter(descriptor: Descriptor) -> Arc<dyn Adapter> {
+    Arc::new(Gemini { descriptor: Arc::new(descriptor) })
+}
+
+struct Gemini {
+    descriptor: Arc<Descriptor>,
+}
+
+impl Adapter for Gemini {
+    fn serves(&self, operation: Operation) -> bool {
+        operation != Operation::Completions && self.descriptor.operations.contains(&operation)
+    }
+
+    fn encode(&self, request: &Request, options: &EncodeOptions<'_>) -> Result<WireRequest, EncodeError> {
+        request::encode(&self.descriptor, request, options)
+    }
+
+    /// In a header, never in the URL, where it would reach logs.
+    fn authorize(
+        &self,
+        request: &mut WireRequest,
+        key: &Credential,
+        _now: SystemTime,
+    ) -> Result<(), EncodeError> {
+        if key.is_empty() {
+            return Ok(());
+        }
+        let (name, value) = match &self.descriptor.auth {
+            Auth::None => return Ok(()),
+            Auth::Bearer => ("authorization", format!("Bearer {}", key.secret())),
+            Auth::Header(name) => (name.as_str(), key.secret().to_owned()),
+        };
+        let refused = || EncodeError::Credential(key.name.clone());
+        let name = HeaderName::try_from(name).map_err(|_| refused())?;
+        let mut value = HeaderValue::try_from(value).map_err(|_| refused())?;
+        value.set_sensitive(true);
+        request.headers.insert(name, value);
+        Ok(())
+    }
+
+    fn reply_form(&self, request: &Request) -> ReplyForm {
+        ReplyForm::Foreign(Box::new(stream::GeminiDecoder::new(self.descriptor.clone(), request)))
+    }
+
+    fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+        error::error(status, headers, body)
+    }
+
+    fn list_models(&self) -> Option<WireRequest> {
+        Some(WireRequest {
+            method: Method::GET,
+            path: "/v1beta/models?pageSize=1000".into(),
+            headers: HeaderMap::new(),
+            body: WireBody::Bytes(bytes::Bytes::new()),
+            dropped: Vec::new(),
+        })
+    }
+
+    fn model_ids(&self, body: &[u8]) -> Vec<String> {
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let models = body.get("models").and_then(serde_json::Value::as_array).into_iter().flatten();
+        let names = models.filter_map(|model| model.get("name")?.as_str());
+        names.map(|name| name.strip_prefix("models/").unwrap_or(name).to_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
