@@ -51,16 +51,16 @@ pub struct Cli {
 #[derive(Debug, Clone, Default, Args)]
 pub struct Global {
     /// Configuration file [default: $WEIR_CONFIG, else ./weir.yaml where it exists]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Options of all commands", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Address of the running gateway [default: $WEIR_URL, else the configuration's]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, help_heading = "Options of all commands", value_name = "URL")]
     pub url: Option<String>,
     /// Key to show to the gateway [default: $WEIR_MASTER_KEY]
-    #[arg(long, global = true, value_name = "KEY", hide_default_value = true)]
+    #[arg(long, global = true, help_heading = "Options of all commands", value_name = "KEY", hide_default_value = true)]
     pub key: Option<String>,
     /// Print JSON instead of tables
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Options of all commands")]
     pub json: bool,
 }
 
@@ -214,7 +214,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 /// Runs a command that needs no gateway; `None` if the command is another.
 pub fn run_offline(cli: &Cli, environment: &Environment, output: &mut Output<'_>) -> Option<Result<(), CommandError>> {
     let global = &cli.global;
-    Some(match cli.command.as_ref()? {
+    let result = match cli.command.as_ref()? {
         Command::Env(args) => env::run(args, global, environment, output),
         Command::Init(args) => init::run(args, global, environment, output),
         Command::Models(args) => models::run(args, global, environment, output),
@@ -222,6 +222,11 @@ pub fn run_offline(cli: &Cli, environment: &Environment, output: &mut Output<'_>
         Command::Completions(args) => completions::run(args, Cli::command(), output),
         Command::Man(args) => man::run(args, Cli::command(), output),
         _ => return None,
+    };
+    // A reader that has seen enough, as `head` has, is no failure.
+    Some(match result {
+        Err(CommandError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
     })
 }
 

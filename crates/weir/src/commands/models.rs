@@ -77,8 +77,17 @@ pub(super) fn run(
     environment: &Environment,
     output: &mut Output<'_>,
 ) -> Result<(), CommandError> {
-    let loaded = global.load(environment)?;
-    let catalog = priced(&loaded)?;
+    let catalog = match global.load(environment) {
+        Ok(loaded) => priced(&loaded)?,
+        Err(error) if global.config.is_some() => return Err(error.into()),
+        Err(error) => {
+            output.note(&format!(
+                "note: without the configuration's prices, `weir check` says why: {}",
+                error.problems[0]
+            ))?;
+            builtin()?
+        }
+    };
     let all = listed(&catalog, clock::unix_seconds());
     if let Some(unknown) = args.provider.iter().find(|name| !all.iter().any(|model| model.provider == **name))
     {
@@ -105,13 +114,17 @@ pub(super) fn run(
 
 /// The catalog with the prices that the configuration sets.
 fn priced(loaded: &Loaded) -> Result<Catalog, CommandError> {
-    let catalog = data::catalog().map_err(|error| CommandError::Failed(error.to_string()))?;
+    let catalog = builtin()?;
     let files = loaded.price_files.iter().map(|(_, file)| file.clone()).collect();
     let priced = catalog.with_prices(files, loaded.config.prices.overrides.clone());
     let text = |errors: Vec<weir_catalog::CatalogError>| {
         errors.iter().map(|error| format!("prices: {error}")).collect::<Vec<_>>().join("\n")
     };
     priced.map_err(|errors| CommandError::Failed(text(errors)))
+}
+
+fn builtin() -> Result<Catalog, CommandError> {
+    data::catalog().map_err(|error| CommandError::Failed(error.to_string()))
 }
 
 fn listed(catalog: &Catalog, now: i64) -> Vec<Listed> {

@@ -74,6 +74,7 @@ pub(super) fn run(
     let client =
         client.ok_or_else(|| CommandError::Usage(format!("there is no client `{}`", args.client)))?;
     let loaded = global.load(environment);
+    let readable = loaded.is_ok();
     if let Err(error) = &loaded {
         // The address may still be right; what is wrong with the file is for `weir check`.
         output.note(&format!(
@@ -84,7 +85,11 @@ pub(super) fn run(
     let loaded = loaded.ok();
     let point = Point {
         root: root_of(&global.gateway_url(environment, loaded.as_ref())),
-        key: key_to_show(global, environment, loaded.as_ref()),
+        key: if readable || global.key.is_some() {
+            key_to_show(global, environment, loaded.as_ref())
+        } else {
+            YOUR_KEY.to_owned()
+        },
         model: args.model.clone().unwrap_or_else(|| model_to_name(loaded.as_ref())),
     };
     let parts = (client.parts)(&point);
@@ -217,6 +222,16 @@ mod tests {
         let (text, notes) = answer("anthropic", &open, &Environment::default());
         assert_eq!(text, "export ANTHROPIC_BASE_URL=http://127.0.0.1:4000\nexport ANTHROPIC_API_KEY=any\n");
         assert!(notes.is_empty(), "{notes}");
+    }
+
+    #[test]
+    fn a_file_that_can_not_be_read_may_hold_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("weir.yaml");
+        std::fs::write(&file, "server: {master_key: '${NOT_SET}'}\n").unwrap();
+        let (text, notes) =
+            answer("openai", &Global { config: Some(file), ..Global::default() }, &Environment::default());
+        assert!(text.contains("OPENAI_API_KEY=YOUR-KEY") && notes.contains("NOT_SET"), "{text}{notes}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The questions of `weir init`.
 
 use inquire::{Confirm, InquireError, MultiSelect, Select, Text};
+use weir_catalog::Mode;
 use weir_config::{BaseUrl, Environment, Listen};
 
 use super::{Answers, CommandError, Descriptors, choose, filled};
@@ -73,7 +74,10 @@ fn is_url(text: &str) -> Result<inquire::validator::Validation, inquire::CustomU
 
 fn ask_model(answers: &mut Answers) -> Result<(), InquireError> {
     let catalog = data::catalog().unwrap_or_default();
-    let known = |kind: &str| catalog.models_of(kind).map(|model| model.id.to_string()).collect::<Vec<_>>();
+    let known = |kind: &str| {
+        let chat = catalog.models_of(kind).filter(|model| model.modes.contains(Mode::Chat));
+        chat.map(|model| model.id.to_string()).collect::<Vec<_>>()
+    };
     let chat = answers.providers.iter().flat_map(|provider| {
         known(&provider.kind).into_iter().map(|id| format!("{}/{id}", provider.name)).collect::<Vec<_>>()
     });
