@@ -74,7 +74,7 @@ impl PostgresStore {
 
     /// Connects and brings the schema up to date, once.
     pub async fn ready(&self) -> Result<(), OpenError> {
-        self.migrated.get_or_try_init(|| self.migrate()).await.map(|()| ())
+        self.migrated.get_or_try_init(|| self.migrate()).await.copied()
     }
 
     async fn migrate(&self) -> Result<(), OpenError> {

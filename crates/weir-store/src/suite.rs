@@ -56,8 +56,8 @@ fn sample_call(n: u64, attempts: u16) -> (CallRow, Vec<AttemptRow>) {
     facts.request_id = format!("req-{n}").into();
     facts.key = pick(&["ci", "app", "lab"], 1);
     facts.team = [None, Some("red".into()), Some("blue".into())][(n / 2) as usize % 3].clone();
-    facts.user = (n % 3 == 0).then(|| pick(&["ann", "bob"], 3));
-    facts.session = (n % 5 == 0).then(|| "run".into());
+    facts.user = n.is_multiple_of(3).then(|| pick(&["ann", "bob"], 3));
+    facts.session = n.is_multiple_of(5).then(|| "run".into());
     facts.tags = [vec![], vec!["a".into()], vec!["a".into(), "name:b".into()]][n as usize % 3].clone();
     facts.route = pick(&["smart", "fast"], 4);
     let facts = Arc::new(facts);
@@ -73,7 +73,7 @@ fn sample_call(n: u64, attempts: u16) -> (CallRow, Vec<AttemptRow>) {
         if n % 2 == 1 {
             row.usage.set(Class::Image, n);
         }
-        if n % 11 == 0 {
+        if n.is_multiple_of(11) {
             (row.cost_nanousd, row.usage_source) = (None, UsageSource::Estimated);
         }
         rows.push(row);

@@ -1,8 +1,11 @@
 //! The suite on Postgres, and what only a server can do: hang, die and come back.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::testing::Postgres;
@@ -83,4 +86,69 @@ async fn a_server_that_hangs_dies_or_is_not_there_yet_delays_rows_and_loses_none
     assert!(totals.is_exact(), "{totals:?}");
     assert_eq!(totals.calls, 200);
     assert!(ledger.flush_and_stop(Duration::from_secs(10)).await);
+}
+
+/// Passes connections on to a server, and cuts each second `COMMIT` after the server has done it and before the
+/// client hears of it.
+async fn cutting_proxy(server: u16) -> (u16, Arc<AtomicU32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let cuts = Arc::new(AtomicU32::new(0));
+    let counted = cuts.clone();
+    tokio::spawn(async move {
+        let commits = Arc::new(AtomicU32::new(0));
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(pass_on(client, server, commits.clone(), counted.clone()));
+        }
+    });
+    (port, cuts)
+}
+
+async fn pass_on(mut client: TcpStream, server: u16, commits: Arc<AtomicU32>, cuts: Arc<AtomicU32>) {
+    let mut server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
+    let (mut sent, mut answered) = ([0; 65_536], [0; 65_536]);
+    loop {
+        tokio::select! {
+            count = client.read(&mut sent) => {
+                let Some(count) = count.ok().filter(|count| *count > 0) else { return };
+                server.write_all(&sent[..count]).await.unwrap();
+                let commit = sent[..count].windows(6).any(|word| word == b"COMMIT");
+                if commit && commits.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+                    // The answer means that it is done. Nobody else hears it.
+                    assert!(server.read(&mut answered).await.unwrap() > 0);
+                    cuts.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+            }
+            count = server.read(&mut answered) => {
+                let Some(count) = count.ok().filter(|count| *count > 0) else { return };
+                if client.write_all(&answered[..count]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w004_a_commit_whose_answer_is_lost_is_written_once() {
+    let server = Postgres::start().unwrap();
+    PostgresStore::lazy(&server.url(), impatient()).unwrap().ready().await.unwrap();
+    let (port, cuts) = cutting_proxy(server.port()).await;
+    let url = format!("postgres://weir@127.0.0.1:{port}/postgres");
+    let store: Arc<dyn Store> = Arc::new(PostgresStore::lazy(&url, impatient()).unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = start(dir.path(), &store);
+    for n in 0..20 {
+        one_call(&ledger, n);
+        assert!(ledger.flush(Duration::from_secs(15)).await);
+    }
+    let cuts = cuts.load(Ordering::Relaxed);
+    let view = ledger.stats();
+    assert!(cuts >= 15, "only {cuts} cuts");
+    assert_eq!((view.written_new + view.written_replayed, view.write_failures), (40, u64::from(cuts)));
+    assert!(view.written_replayed >= u64::from(cuts));
+    let totals = store.check_totals().await.unwrap();
+    assert!(totals.is_exact(), "{totals:?}");
+    assert_eq!((totals.calls, totals.attempts), (20, 20));
 }
