@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# all Rust tests of the workspace, fixtures and both stores included
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
+. "$ROOT/tests/lib/install.sh"
+cd "$ROOT"
+
+need_nextest
+need_postgres
+if [ ! -d "$ROOT/../shared/fixtures" ]; then
+    left_out "recorded traffic of providers" "there is no ../shared/fixtures beside the project"
+fi
+
+log="$CACHE/nextest.log"
+rc=0
+cargo nextest run --workspace --locked --no-fail-fast --status-level fail --final-status-level fail --show-progress none 2>&1 | tee "$log" || rc=$?
+python3 "$ROOT/tests/lib/tally.py" nextest "$log" || rc=1
+# Doc tests are not nextest's business.
+doc="$CACHE/doctest.log"
+drc=0
+cargo test --workspace --doc --locked --quiet > "$doc" 2>&1 || drc=$?
+[ "$drc" = 0 ] || { rc=1; tail -40 "$doc"; }
+python3 "$ROOT/tests/lib/tally.py" cargo "$doc" || [ "$drc" = 0 ] || rc=1
+exit "$rc"

