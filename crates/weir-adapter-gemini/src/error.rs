@@ -56,8 +56,9 @@ fn read(body: &[u8]) -> Option<Status> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Body {
-        One(Wrapper),
+        // First: a struct would read from a list, too.
         List(Vec<Wrapper>),
+        One(Wrapper),
     }
     match serde_json::from_slice(body).ok()? {
         Body::One(wrapper) => Some(wrapper.error),

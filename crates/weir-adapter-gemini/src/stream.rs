@@ -50,6 +50,9 @@ impl GeminiDecoder {
     }
 
     fn reply(&mut self, json: &[u8], out: &mut Vec<openai::Chunk>) -> Result<(), ProviderError> {
+        if !json.trim_ascii_start().starts_with(b"{") {
+            return Err(nonsense());
+        }
         let reply: Reply = serde_json::from_slice(json).map_err(|problem| unreadable(&problem))?;
         let mut pieces = Vec::new();
         let result = self.reading.take(reply, &mut pieces);
@@ -100,6 +103,9 @@ impl Decoder for GeminiDecoder {
             self.embedded.clone_from(&used);
             self.usage = used;
             return Ok(openai::Response::Embeddings(response));
+        }
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(nonsense());
         }
         let reply: Reply = serde_json::from_slice(body).map_err(|problem| unreadable(&problem))?;
         let result = self.reading.whole(reply);
@@ -156,11 +162,11 @@ impl Decoder for GeminiDecoder {
     }
 }
 
-/// What is neither an event nor JSON.
+/// What is neither an event nor a JSON object.
 fn nonsense() -> ProviderError {
     ProviderError::reported(
         ErrorKind::Nonsense,
         502,
-        "the provider's stream holds what is neither an event nor JSON",
+        "the provider's reply holds what is neither an event nor a JSON object",
     )
 }

@@ -29,6 +29,7 @@ pub(super) struct Answer {
     grounding: Option<Value>,
     urls: Option<Value>,
     citations: Vec<Value>,
+    searches: u64,
 }
 
 impl Answer {
@@ -45,6 +46,7 @@ impl Answer {
             grounding: None,
             urls: None,
             citations: Vec::new(),
+            searches: 0,
         }
     }
 
@@ -195,7 +197,10 @@ impl Answer {
         urls: Option<Value>,
         citations: Option<Value>,
     ) {
-        self.grounding = grounding.or(self.grounding.take());
+        if let Some(grounding) = grounding {
+            self.searches = annotations::searches(&grounding);
+            self.grounding = Some(grounding);
+        }
         self.urls = urls.or(self.urls.take());
         for one in citations.as_ref().map(annotations::sources).unwrap_or_default() {
             if !self.citations.contains(&one) {
@@ -211,7 +216,7 @@ impl Answer {
 
     /// How many searches grounded the answer.
     pub(super) fn searches(&self) -> u64 {
-        self.grounding.as_ref().map_or(0, annotations::searches)
+        self.searches
     }
 
     /// The answer's end. A body that came whole needs no finish reason; a stream does.

@@ -221,7 +221,7 @@ fn media_marks(
     let mut marks = Vec::new();
     if let Some(Content::Parts(parts)) = &message.content {
         for (at, part) in parts.iter().enumerate().filter(|(_, part)| !is_text(part)) {
-            for part in media::part(part, &format!("{path}.content[{at}]"), facts, dropped)? {
+            if let Some(part) = media::part(part, &format!("{path}.content[{at}]"), facts, dropped)? {
                 marks.push(Mark { place: end, what: What::Part(part) });
             }
         }
@@ -232,7 +232,7 @@ fn media_marks(
         let part: OpenAiPart =
             serde_json::from_value(image.clone()).map_err(|error| InvalidRequest::body(&error))?;
         let signature = image.as_object().and_then(signature);
-        for part in media::part(&part, &format!("{path}.images[{at}]"), facts, dropped)? {
+        if let Some(part) = media::part(&part, &format!("{path}.images[{at}]"), facts, dropped)? {
             let part = Part { thought_signature: signature.clone(), ..part };
             marks.push(Mark { place, what: What::Part(part) });
         }
