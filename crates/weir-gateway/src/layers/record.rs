@@ -184,7 +184,7 @@ fn row(call: &Call, open: Open, started: Instant, outcome: &Outcome) -> AttemptR
 
 /// The most that an attempt can cost: a token of the prompt has at least one byte, unless pictures, sounds or
 /// documents are in it; then, and without any limit on the output, nothing is known.
-fn bound(encoded: &Encoded) -> Option<i64> {
+pub fn bound(encoded: &Encoded) -> Option<i64> {
     let price = encoded.price.as_ref()?;
     let prompt_tokens = encoded.attempt.call.request.raw().len() as u64;
     let output_tokens = encoded.output_limit?;

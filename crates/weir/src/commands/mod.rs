@@ -37,7 +37,9 @@ pub use schema::{SchemaArgs, SchemaKind};
 /// `weir` alone is `weir serve`. Commands exit with 0 on success, 1 on failure and 2 on wrong usage.
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, propagate_version = true, max_term_width = 110)]
-#[command(after_help = "Examples:\n  weir                        serve with what is found in the environment\n  weir init                   write a weir.yaml\n  weir check                  see what is wrong with it\n  weir env openai             point a client here")]
+#[command(
+    after_help = "Examples:\n  weir                        serve with what is found in the environment\n  weir init                   write a weir.yaml\n  weir check                  see what is wrong with it\n  weir env openai             point a client here"
+)]
 pub struct Cli {
     /// What holds for all commands.
     #[command(flatten)]
@@ -57,7 +59,13 @@ pub struct Global {
     #[arg(long, global = true, help_heading = "Options of all commands", value_name = "URL")]
     pub url: Option<String>,
     /// Key to show to the gateway [default: $WEIR_MASTER_KEY]
-    #[arg(long, global = true, help_heading = "Options of all commands", value_name = "KEY", hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Options of all commands",
+        value_name = "KEY",
+        hide_default_value = true
+    )]
     pub key: Option<String>,
     /// Print JSON instead of tables
     #[arg(long, global = true, help_heading = "Options of all commands")]
@@ -77,13 +85,19 @@ pub enum Command {
     #[command(after_help = "Example:\n  weir doctor --bundle report.json")]
     Doctor(DoctorArgs),
     /// Ask a few questions and write weir.yaml
-    #[command(after_help = "Examples:\n  weir init\n  weir init --yes --provider openai --provider anthropic --model 'smart=anthropic/claude-sonnet-4-5'")]
+    #[command(
+        after_help = "Examples:\n  weir init\n  weir init --yes --provider openai --provider anthropic --model 'smart=anthropic/claude-sonnet-4-5'"
+    )]
     Init(InitArgs),
     /// Print the lines that point a client here
-    #[command(after_help = "Examples:\n  eval \"$(weir env openai)\"\n  weir env claude --url https://weir.example --key sk-weir-…")]
+    #[command(
+        after_help = "Examples:\n  eval \"$(weir env openai)\"\n  weir env claude --url https://weir.example --key sk-weir-…"
+    )]
     Env(EnvArgs),
     /// List models with prices, limits and capabilities
-    #[command(after_help = "Examples:\n  weir models --capability vision,tools --max-input-price 1.00 --sort price\n  weir models gpt-4o")]
+    #[command(
+        after_help = "Examples:\n  weir models --capability vision,tools --max-input-price 1.00 --sort price\n  weir models gpt-4o"
+    )]
     Models(ModelsArgs),
     /// Show what was spent
     #[command(after_help = "Example:\n  weir spend --by model,key --since 7d")]
@@ -92,7 +106,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  weir explain --model smart\n  weir explain -f request.json --json")]
     Explain(ExplainArgs),
     /// Simulate a provider, with faults on script
-    #[command(after_help = "Example:\n  weir simulate anthropic --listen 127.0.0.1:4010 --script faults.json")]
+    #[command(
+        after_help = "Example:\n  weir simulate anthropic --listen 127.0.0.1:4010 --script faults.json"
+    )]
     Simulate(SimulateArgs),
     /// Print a generated file: the schema of weir.yaml, or the API's description
     #[command(after_help = "Example:\n  weir schema config > schema.json")]
@@ -212,7 +228,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
 }
 
 /// Runs a command that needs no gateway; `None` if the command is another.
-pub fn run_offline(cli: &Cli, environment: &Environment, output: &mut Output<'_>) -> Option<Result<(), CommandError>> {
+pub fn run_offline(
+    cli: &Cli,
+    environment: &Environment,
+    output: &mut Output<'_>,
+) -> Option<Result<(), CommandError>> {
     let global = &cli.global;
     let result = match cli.command.as_ref()? {
         Command::Env(args) => env::run(args, global, environment, output),
@@ -252,7 +272,11 @@ impl Global {
         let mut address = server.listen.0;
         // A listener on every address is reached on loopback.
         if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv6() { std::net::Ipv6Addr::LOCALHOST.into() } else { std::net::Ipv4Addr::LOCALHOST.into() });
+            address.set_ip(if address.is_ipv6() {
+                std::net::Ipv6Addr::LOCALHOST.into()
+            } else {
+                std::net::Ipv4Addr::LOCALHOST.into()
+            });
         }
         format!("{scheme}://{address}")
     }
@@ -280,7 +304,11 @@ mod tests {
     fn every_help_has_an_example() {
         for command in Cli::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains(&format!("weir {}", command.get_name())), "weir {} --help", command.get_name());
+            assert!(
+                help.contains(&format!("weir {}", command.get_name())),
+                "weir {} --help",
+                command.get_name()
+            );
         }
     }
 
@@ -296,7 +324,10 @@ mod tests {
         let cli = read("weir spend --by model,key --json --url http://h:1 --since 30d").unwrap();
         assert!(cli.global.json && cli.global.url.as_deref() == Some("http://h:1"));
         let Some(Command::Spend(spend)) = cli.command else { panic!() };
-        assert_eq!((spend.by, spend.since.to_string().as_str()), (vec!["model".to_owned(), "key".to_owned()], "30d"));
+        assert_eq!(
+            (spend.by, spend.since.to_string().as_str()),
+            (vec!["model".to_owned(), "key".to_owned()], "30d")
+        );
     }
 
     #[test]

@@ -1,0 +1,253 @@
+//! The running gateway: everything that requests share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use indexmap::IndexMap;
+use weir_catalog::{Catalog, PriceFile};
+use weir_config::{Discovery, Environment, Listen, Loaded, Outside, Problem, Provider};
+use weir_gateway::snapshot::{Parts, Registry};
+use weir_gateway::{Metrics, Snapshot, Stack, stack};
+use weir_ledger::{Durability, Ledger, LedgerConfig};
+
+use crate::adapters::{ADAPTERS, FRONTS};
+use crate::data;
+use crate::listed::Listed;
+use crate::routes::Routes;
+
+/// An error with its message, for the terminal.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where the configuration comes from; a reload reads it again.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// The environment.
+    pub environment: Environment,
+    /// `--listen`.
+    pub listen: Option<Listen>,
+}
+
+/// How a provider came to be configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It stands in the file.
+    Written,
+    /// This variable holds its key.
+    Variable(String),
+    /// It answered on this machine.
+    Local,
+    /// It is built in.
+    BuiltIn,
+}
+
+/// A configuration, read and resolved as far as that goes without a running gateway.
+pub struct Resolved {
+    /// The file as read.
+    pub loaded: Loaded,
+    /// The providers, and how each came to be.
+    pub providers: IndexMap<String, (Provider, Found)>,
+    /// Kinds of providers.
+    pub registry: Registry,
+    /// Models and prices.
+    pub catalog: Catalog,
+}
+
+/// The running gateway.
+pub struct App {
+    /// What runs now.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// The layers that every call passes.
+    pub stack: Stack,
+    /// The accounts.
+    pub ledger: Ledger,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// The routes that call models.
+    pub routes: Routes,
+    /// What providers without a catalog say they have.
+    pub listed: Listed,
+    source: Source,
+    draining: AtomicBool,
+}
+
+impl Source {
+    /// Reads and resolves the configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn resolve(&self) -> Result<Resolved, Error> {
+        let outside = Outside { environment: &self.environment, listen: self.listen };
+        let loaded = weir_config::load(self.file.as_deref(), outside)?;
+        let registry = registry()?;
+        let providers = providers(&loaded, &registry, &self.environment);
+        let catalog = catalog(&loaded)?;
+        Ok(Resolved { loaded, providers, registry, catalog })
+    }
+}
+
+impl Resolved {
+    /// The snapshot of this configuration.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, with file and line where it stands there.
+    pub fn snapshot(self, metrics: &Arc<Metrics>, previous: Option<&Snapshot>) -> Result<Snapshot, Error> {
+        let providers: IndexMap<String, Provider> =
+            self.providers.into_iter().map(|(name, (provider, _))| (name, provider)).collect();
+        let parts = Parts {
+            config: &self.loaded.config,
+            providers: &providers,
+            catalog: self.catalog,
+            registry: &self.registry,
+            metrics,
+            previous,
+        };
+        Snapshot::build(parts).map_err(|error| {
+            let located = |problem: &Problem| {
+                self.loaded.problem(problem.path.clone(), problem.message.clone()).to_string()
+            };
+            error.0.iter().map(located).collect::<Vec<_>>().join("\n").into()
+        })
+    }
+}
+
+impl App {
+    /// Opens the store and starts everything but the listener.
+    ///
+    /// # Errors
+    /// A store that can't be opened, a spool that can't be made, a configuration that is wrong.
+    pub async fn start(source: Source, resolved: Resolved) -> Result<Arc<App>, Error> {
+        let routes = Routes::new(FRONTS)?;
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+        let config = resolved.loaded.config.clone();
+        let store = weir_store::open(config.store.url.expose(), &config.data_dir)
+            .await
+            .map_err(|error| with_cause(&error))?;
+        let snapshot = resolved.snapshot(&metrics, None)?;
+        let ledger = Ledger::start(ledger_config(&config), store)?;
+        let app = App {
+            stack: stack(&metrics, &ledger),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            ledger,
+            metrics,
+            routes,
+            listed: Listed::default(),
+            source,
+            draining: AtomicBool::new(false),
+        };
+        Ok(Arc::new(app))
+    }
+
+    /// Reads the configuration again, and swaps the snapshot for later calls. A configuration that is wrong is refused
+    /// whole, and the old one goes on.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn reload(&self) -> Result<(), Error> {
+        let previous = self.snapshot.load_full();
+        let built =
+            self.source.resolve().and_then(|resolved| resolved.snapshot(&self.metrics, Some(&previous)));
+        self.metrics.reload(if built.is_ok() { "ok" } else { "refused" });
+        self.snapshot.store(Arc::new(built?));
+        Ok(())
+    }
+
+    /// The file that is watched for changes.
+    pub fn file(&self) -> Option<&PathBuf> {
+        self.source.file.as_ref()
+    }
+
+    /// Whether no more calls are taken.
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more calls: readiness says so at once.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+}
+
+fn ledger_config(config: &weir_config::Config) -> LedgerConfig {
+    LedgerConfig {
+        durability: match config.ledger.durability {
+            weir_config::Durability::Process => Durability::Process,
+            weir_config::Durability::Interval => Durability::Interval,
+            weir_config::Durability::Strict => Durability::Strict,
+        },
+        sync_interval: config.ledger.sync_interval.get(),
+        max_spool: config.ledger.max_spool.bytes(),
+        ..LedgerConfig::new(&config.data_dir)
+    }
+}
+
+/// An error with all its causes, for the terminal.
+pub fn with_cause(error: &dyn std::error::Error) -> Error {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text.into()
+}
+
+/// The kinds of providers and dialects of this binary.
+///
+/// # Errors
+/// Data built into the binary that does not read.
+pub fn registry() -> Result<Registry, Error> {
+    Ok(Registry {
+        descriptors: data::descriptors()?,
+        adapters: ADAPTERS.iter().copied().collect(),
+        in_process: std::iter::once(("demo", crate::demo::connect())).collect(),
+    })
+}
+
+fn catalog(loaded: &Loaded) -> Result<Catalog, Error> {
+    let files: Vec<PriceFile> = loaded.price_files.iter().map(|(_, file)| file.clone()).collect();
+    let catalog = data::catalog()?.with_prices(files, loaded.config.prices.overrides.clone());
+    catalog.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").into())
+}
+
+/// The file's providers; where it names none, those whose keys the environment has, a local Ollama, and the demo.
+fn providers(
+    loaded: &Loaded,
+    registry: &Registry,
+    environment: &Environment,
+) -> IndexMap<String, (Provider, Found)> {
+    if let Some(written) = &loaded.config.providers {
+        return written
+            .iter()
+            .map(|(name, provider)| (name.clone(), (provider.clone(), Found::Written)))
+            .collect();
+    }
+    let variables: Vec<(&str, Vec<&str>)> = registry
+        .descriptors
+        .values()
+        .filter(|descriptor| descriptor.base_url.is_some() && !descriptor.environment.is_empty())
+        .map(|descriptor| {
+            (descriptor.name.as_str(), descriptor.environment.iter().map(String::as_str).collect())
+        })
+        .collect();
+    let known: Vec<Discovery<'_>> =
+        variables.iter().map(|(provider, variables)| Discovery { provider, variables }).collect();
+    let mut found: IndexMap<String, (Provider, Found)> = weir_config::discover(environment, &known)
+        .into_iter()
+        .map(|(name, one)| (name, (one.provider, Found::Variable(one.variable))))
+        .collect();
+    if registry.descriptors.contains_key("ollama") && ollama_answers() {
+        found.insert("ollama".to_owned(), (Provider::default(), Found::Local));
+    }
+    found.insert("demo".to_owned(), (Provider::default(), Found::BuiltIn));
+    found
+}
+
+fn ollama_answers() -> bool {
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 11434));
+    std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)).is_ok()
+}

@@ -1,0 +1,107 @@
+//! `weir spend`: what was spent, from the running gateway, or from the store where nothing listens.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use weir_config::Environment;
+
+use super::{CommandError, Global, Output, SpendArgs};
+use crate::app::with_cause;
+use crate::handlers::spend;
+
+/// Prints what was spent.
+///
+/// # Errors
+/// A gateway that refuses, a store that can't be opened.
+pub async fn run(
+    args: &SpendArgs,
+    global: &Global,
+    environment: &Environment,
+    output: &mut Output<'_>,
+) -> Result<(), CommandError> {
+    let loaded = global.load(environment)?;
+    let url = global.gateway_url(environment, Some(&loaded));
+    let answer = match ask_gateway(args, &url, global.gateway_key(environment)).await? {
+        Some(answer) => answer,
+        None if global.url.is_some() => {
+            return Err(CommandError::Failed(format!("nothing listens at {url}")));
+        }
+        None => ask_store(args, &loaded.config).await?,
+    };
+    if output.json {
+        return Ok(output.json(&answer)?);
+    }
+    print(args, &answer, output)
+}
+
+/// The gateway's answer; `None` where nothing listens.
+async fn ask_gateway(args: &SpendArgs, url: &str, key: Option<&str>) -> Result<Option<Value>, CommandError> {
+    let failed = |error: &dyn std::fmt::Display| CommandError::Failed(format!("{url}: {error}"));
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(30))
+        .connect_timeout(Duration::from_secs(3))
+        .build()
+        .map_err(|error| failed(&error))?;
+    let mut request =
+        client.get(format!("{url}/admin/v1/spend?group_by={}&since={}", args.by.join(","), args.since));
+    if let Some(key) = key {
+        request = request.bearer_auth(key);
+    }
+    let response = match request.send().await {
+        Ok(response) => response,
+        Err(error) if error.is_connect() => return Ok(None),
+        Err(error) => return Err(failed(&error)),
+    };
+    let status = response.status();
+    let body: Value = response.json().await.map_err(|_| failed(&"this is no weir"))?;
+    if status.is_success() {
+        return Ok(Some(body));
+    }
+    Err(failed(&body["error"]["message"].as_str().unwrap_or("refused")))
+}
+
+async fn ask_store(args: &SpendArgs, config: &weir_config::Config) -> Result<Value, CommandError> {
+    let failed = |error: String| CommandError::Failed(error);
+    let store = weir_store::open(config.store.url.expose(), &config.data_dir)
+        .await
+        .map_err(|error| failed(with_cause(&error).to_string()))?;
+    let query = spend::query(&args.by, Some(&args.since.to_string()), crate::clock::unix_micros())
+        .map_err(|error| failed(error.to_string()))?;
+    spend::ask(store.as_ref(), &query).await.map_err(|error| failed(error.to_string()))
+}
+
+fn print(args: &SpendArgs, answer: &Value, output: &mut Output<'_>) -> Result<(), CommandError> {
+    let rows = answer["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if rows.is_empty() {
+        output.note(&format!("no calls in the last {}; send one, then look again", args.since))?;
+        return Ok(());
+    }
+    let mut titles: Vec<&str> = args.by.iter().map(String::as_str).collect();
+    titles.extend(["calls", "input", "cached", "output", "reasoning", "cost (USD)"]);
+    let right: Vec<usize> = (args.by.len()..titles.len()).collect();
+    let line = |row: &Value, head: Vec<String>| {
+        let number = |name: &str| row[name].as_u64().unwrap_or(0);
+        let cost = row["cost_usd"].as_str().unwrap_or("0").to_owned();
+        let unpriced = number("unpriced_calls");
+        let cost = if unpriced > 0 { format!("{cost} + {unpriced} of unknown price") } else { cost };
+        let cached =
+            number("cache_read_tokens") + number("cache_write_5m_tokens") + number("cache_write_1h_tokens");
+        let counts = [
+            number("calls"),
+            number("input_tokens"),
+            cached,
+            number("output_tokens"),
+            number("reasoning_tokens"),
+        ];
+        head.into_iter().chain(counts.map(|count| count.to_string())).chain([cost]).collect::<Vec<_>>()
+    };
+    let mut lines: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            line(row, args.by.iter().map(|group| row[group].as_str().unwrap_or("–").to_owned()).collect())
+        })
+        .collect();
+    let head = (0..args.by.len()).map(|index| if index == 0 { "total".to_owned() } else { String::new() });
+    lines.push(line(&answer["total"], head.collect()));
+    Ok(output.table(&titles, &right, lines)?)
+}

@@ -1,0 +1,142 @@
+//! Who calls: the key, from any of the headers that clients put it in.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use weir_gateway::snapshot::{Keys, Verdict};
+use weir_gateway::{Caller, GatewayError};
+
+/// Headers that carry a key, beside `authorization`.
+const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
+
+/// The caller.
+///
+/// # Errors
+/// No key where one is needed, a wrong one, or a browser's request to an open listener from elsewhere.
+pub fn caller(keys: &Keys, headers: &HeaderMap) -> Result<Arc<Caller>, GatewayError> {
+    if !keys.needed() {
+        refuse_strangers(headers)?;
+    }
+    match keys.verify(key(headers)?) {
+        Verdict::Is(caller) => Ok(caller),
+        Verdict::Missing => Err(GatewayError::Unauthenticated(
+            "no API key; send one as `Authorization: Bearer KEY` (or in `x-api-key`, `api-key`, `x-goog-api-key`)",
+        )),
+        Verdict::Wrong { mistyped: true } => {
+            Err(GatewayError::Unauthenticated("the API key is mistyped: its checksum does not fit"))
+        }
+        Verdict::Wrong { mistyped: false } => {
+            Err(GatewayError::Unauthenticated("the API key is not known here"))
+        }
+    }
+}
+
+/// The key as sent; `None` where there is none.
+fn key(headers: &HeaderMap) -> Result<Option<&str>, GatewayError> {
+    let one = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(GatewayError::Unauthenticated("the key's header stands twice")),
+            (Some(value), None) => {
+                value.to_str().map(Some).map_err(|_| GatewayError::Unauthenticated("the key is not ASCII"))
+            }
+            (None, None) => Ok(None),
+        }
+    };
+    if let Some(value) = one(AUTHORIZATION.as_str())? {
+        let key =
+            value.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer ")).map(|_| value[7..].trim());
+        return key.map(Some).ok_or(GatewayError::Unauthenticated("write `Authorization: Bearer KEY`"));
+    }
+    for name in KEY_HEADERS {
+        if let Some(value) = one(name)? {
+            return Ok(Some(value.trim()));
+        }
+    }
+    Ok(None)
+}
+
+/// An open listener answers programs of this machine, not web pages that a browser here has loaded: a page's own
+/// `Origin`, or a name that was bent to loopback in `Host`, gives it away.
+fn refuse_strangers(headers: &HeaderMap) -> Result<(), GatewayError> {
+    let text = |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap_or("?"));
+    let host_is_loopback = text(HOST).is_none_or(|host| is_loopback(host));
+    let origin_is_loopback =
+        text(ORIGIN).is_none_or(|origin| origin.split_once("://").is_some_and(|(_, host)| is_loopback(host)));
+    if host_is_loopback && origin_is_loopback {
+        return Ok(());
+    }
+    let message =
+        "without a master key weir answers programs on this machine only; set `server.master_key`".to_owned();
+    Err(GatewayError::Forbidden { code: "permission_denied", message })
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use http::{HeaderName, HeaderValue};
+    use weir_gateway::call::Role;
+    use weir_ledger::key::KeyHash;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(pairs: &[(&'static str, &'static str)], expected: bool) {
+        let ci = Arc::new(Caller { name: "ci".into(), team: None, models: None, role: Role::Caller });
+        let keys = Keys::new(None, HashMap::from([(KeyHash::of("k"), ci)]));
+        assert_eq!(caller(&keys, &headers(pairs)).is_ok(), expected, "{pairs:?}");
+    }
+
+    #[test]
+    fn a_key_comes_in_any_of_four_headers() {
+        check(&[("authorization", "Bearer k")], true);
+        check(&[("authorization", "bearer  k ")], true);
+        check(&[("x-api-key", "k")], true);
+        check(&[("api-key", "k")], true);
+        check(&[("x-goog-api-key", "k")], true);
+    }
+
+    #[test]
+    fn nothing_else_is_a_key() {
+        check(&[], false);
+        check(&[("authorization", "k")], false);
+        check(&[("authorization", "Basic k")], false);
+        check(&[("authorization", "Bearer ")], false);
+        check(&[("authorization", "Bearer K")], false);
+        check(&[("x-api-key", "k' OR 1=1")], false);
+    }
+
+    #[test]
+    fn an_open_listener_knows_web_pages_by_their_names() {
+        let open = Keys::new(None, HashMap::new());
+        for (pairs, expected) in [
+            (&[("host", "127.0.0.1:4000")][..], true),
+            (&[("host", "localhost")], true),
+            (&[("host", "[::1]:4000")], true),
+            (&[("host", "evil.example")], false),
+            (&[("host", "localhost:4000"), ("origin", "https://evil.example")], false),
+            (&[("host", "localhost:4000"), ("origin", "http://localhost:3000")], true),
+            (&[("host", "localhost:4000"), ("origin", "null")], false),
+        ] {
+            assert_eq!(caller(&open, &headers(pairs)).is_ok(), expected, "{pairs:?}");
+        }
+    }
+}

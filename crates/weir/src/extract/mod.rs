@@ -1,0 +1,4 @@
+//! What a request's head and body say: who calls, and what is asked.
+
+pub mod caller;
+pub mod request;

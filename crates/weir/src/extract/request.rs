@@ -1,0 +1,172 @@
+//! What is asked: the body, peeked at once, and the `x-weir-*` headers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use weir_adapter::{InvalidRequest, Peek, Request};
+use weir_gateway::{CallOptions, GatewayError};
+
+use crate::routes::InferenceRoute;
+
+/// How long a body may take to arrive.
+const BODY_PATIENCE: Duration = Duration::from_secs(60);
+/// How many labels a call may have, and how long each may be, in bytes.
+const MAX_TAGS: usize = 32;
+const MAX_TAG: usize = 128;
+
+/// Reads a body of at most `limit` bytes.
+///
+/// # Errors
+/// A body that is larger, slower or broken off.
+pub async fn body(head: &Parts, body: Incoming, limit: usize) -> Result<Bytes, GatewayError> {
+    let announced = head
+        .headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(GatewayError::TooLarge { limit });
+    }
+    let refuse =
+        |message: &str| InvalidRequest { message: message.to_owned(), code: "invalid_request", param: None };
+    match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(GatewayError::TooLarge { limit }),
+        Ok(Err(_)) => Err(refuse("the body broke off").into()),
+        Err(_) => Err(refuse("the body did not arrive within a minute").into()),
+    }
+}
+
+/// The request, with what may travel on.
+///
+/// # Errors
+/// A body that the client's dialect does not allow.
+pub fn request(route: &InferenceRoute, head: &Parts, body: Bytes) -> Result<Request, GatewayError> {
+    if head.headers.get(http::header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
+        let message = "compressed bodies are not read; send the body as it is".to_owned();
+        return Err(InvalidRequest {
+            message,
+            code: "invalid_value",
+            param: Some("content-encoding".to_owned()),
+        }
+        .into());
+    }
+    let peek: Peek = route.front.peek(route.operation, head, &body)?;
+    let mut request = Request::new(route.operation, route.front.clone(), body, peek);
+    for name in route.front.forwarded_headers() {
+        for value in head.headers.get_all(*name) {
+            request.headers.append(*name, value.clone());
+        }
+    }
+    request.query = head.uri.query().map(str::to_owned);
+    Ok(request)
+}
+
+/// What the client asks for in headers.
+///
+/// # Errors
+/// A header whose value can't be read, or that asks for what this version does not do.
+pub fn options(headers: &HeaderMap) -> Result<CallOptions, GatewayError> {
+    const NOT_YET: [&str; 2] = ["x-weir-max-cost", "x-weir-session-budget"];
+    if let Some(name) = NOT_YET.into_iter().find(|name| headers.contains_key(*name)) {
+        return Err(wrong(name, "is not supported by this version: the call would not be held to it"));
+    }
+    let switch = |name: &str, on: &str, off: &str| match text(headers, name)? {
+        None => Ok(false),
+        Some(value) if value.eq_ignore_ascii_case(on) => Ok(true),
+        Some(value) if value.eq_ignore_ascii_case(off) => Ok(false),
+        Some(_) => Err(wrong(name, &format!("must be `{on}` or `{off}`"))),
+    };
+    let timeout = match text(headers, "x-weir-timeout")? {
+        None => None,
+        Some(value) => {
+            let parsed = value
+                .parse::<weir_config::Duration>()
+                .map_err(|_| wrong("x-weir-timeout", "must be a duration such as `30s`"))?;
+            Some(parsed.get())
+        }
+    };
+    Ok(CallOptions {
+        strict: switch("x-weir-strict", "true", "false")?,
+        no_fallback: switch("x-weir-fallback", "off", "on")?,
+        timeout,
+    })
+}
+
+/// Labels: the header's, then the pairs of `metadata` in OpenAI's dialect.
+///
+/// # Errors
+/// Too many, or too long.
+pub fn tags(headers: &HeaderMap, request: &Request) -> Result<Vec<std::sync::Arc<str>>, GatewayError> {
+    let mut tags: Vec<std::sync::Arc<str>> = Vec::new();
+    for tag in text(headers, "x-weir-tags")?.unwrap_or_default().split(',') {
+        if !tag.trim().is_empty() {
+            tags.push(tag.trim().into());
+        }
+    }
+    let metadata = request
+        .peek()
+        .members
+        .value(request.raw(), "metadata")
+        .filter(|_| request.front().dialect() == "openai");
+    if let Some(serde_json::Value::Object(pairs)) = metadata.and_then(|raw| serde_json::from_slice(raw).ok())
+    {
+        let pair = |(name, value): (&String, &serde_json::Value)| {
+            value.as_str().map(|value| format!("{name}:{value}").into())
+        };
+        tags.extend(pairs.iter().filter_map(pair));
+    }
+    match tags.len() > MAX_TAGS || tags.iter().any(|tag| tag.len() > MAX_TAG) {
+        true => Err(wrong(
+            "x-weir-tags",
+            &format!("(with `metadata`) can be {MAX_TAGS} labels of {MAX_TAG} bytes"),
+        )),
+        false => Ok(tags),
+    }
+}
+
+/// How many gateways the call came through.
+///
+/// # Errors
+/// Eight or more.
+pub fn hops(headers: &HeaderMap) -> Result<u32, GatewayError> {
+    let hops = text(headers, "x-weir-hop")?.and_then(|value| value.parse().ok()).unwrap_or(0);
+    if hops >= 8 { Err(GatewayError::Loop(hops)) } else { Ok(hops) }
+}
+
+/// The value of a header that may be a name of the client's choosing.
+///
+/// # Errors
+/// A value that is not visible ASCII, or longer than 256 bytes.
+pub fn text<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, GatewayError> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) if text.len() <= 4096 => Ok(Some(text.trim())),
+        _ => Err(wrong(name, "must be visible ASCII of at most 4096 bytes")),
+    }
+}
+
+/// The client's `x-request-id`, or one made of the call's id.
+pub fn request_id(headers: &HeaderMap, made: impl FnOnce() -> String) -> HeaderValue {
+    let given = headers
+        .get("x-request-id")
+        .filter(|value| !value.is_empty() && value.len() <= 200 && value.to_str().is_ok());
+    given.cloned().unwrap_or_else(|| HeaderValue::try_from(made()).expect("an id is visible ASCII"))
+}
+
+/// The end user: the header's, else the body's.
+///
+/// # Errors
+/// A header that can't be read.
+pub fn user(headers: &HeaderMap, request: &Request) -> Result<Option<std::sync::Arc<str>>, GatewayError> {
+    let own = text(headers, "x-weir-user")?.map(Into::into);
+    Ok(own.or_else(|| request.peek().user.as_deref().filter(|user| user.len() <= 512).map(Into::into)))
+}
+
+fn wrong(name: &str, what: &str) -> GatewayError {
+    let message = format!("`{name}` {what}");
+    InvalidRequest { message, code: "invalid_value", param: Some(name.to_owned()) }.into()
+}

@@ -1,0 +1,101 @@
+//! A call to a model.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+use tower::Service;
+use weir_gateway::call::Progress;
+use weir_gateway::{Call, GatewayError, Snapshot};
+use weir_ledger::{CallId, Facts};
+
+use crate::app::App;
+use crate::extract;
+use crate::respond::{self, ResponseBody};
+use crate::routes::InferenceRoute;
+
+/// Answers one request of a route that calls a model.
+pub async fn serve(app: &App, route: &InferenceRoute, request: Request<Incoming>) -> Response<ResponseBody> {
+    let started = Instant::now();
+    let id = CallId::now();
+    let (head, body) = request.into_parts();
+    let request_id = extract::request::request_id(&head.headers, || id.to_string());
+    let snapshot = app.snapshot.load_full();
+    match admit(route, &head, body, id, &request_id, started, snapshot).await {
+        Err(error) => {
+            app.metrics.refused(error.words().code.as_deref().unwrap_or("other"));
+            respond::error(route.front.as_ref(), Some(&request_id), None, &error)
+        }
+        Ok(call) => match app.stack.clone().call(call.clone()).await {
+            Ok(reply) => respond::reply(&call, &request_id, reply),
+            Err(error) => {
+                report(&call, &error);
+                respond::error(route.front.as_ref(), Some(&request_id), Some(&call), &error)
+            }
+        },
+    }
+}
+
+/// A call of everything that the request says.
+async fn admit(
+    route: &InferenceRoute,
+    head: &Parts,
+    body: Incoming,
+    id: CallId,
+    request_id: &HeaderValue,
+    started: Instant,
+    snapshot: Arc<Snapshot>,
+) -> Result<Arc<Call>, GatewayError> {
+    let headers = &head.headers;
+    let caller = extract::caller::caller(&snapshot.keys, headers)?;
+    let hops = extract::request::hops(headers)?;
+    let options = extract::request::options(headers)?;
+    let bytes = extract::request::body(head, body, snapshot.settings.max_body).await?;
+    let request = extract::request::request(route, head, bytes)?;
+    let now =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() - started.elapsed();
+    let facts = Facts {
+        request_id: request_id.to_str().unwrap_or_default().into(),
+        started_at: i64::try_from(now.as_micros()).unwrap_or(i64::MAX),
+        key: caller.name.clone(),
+        team: caller.team.clone(),
+        user: extract::request::user(headers, &request)?,
+        session: extract::request::text(headers, "x-weir-session")?.map(Into::into),
+        tags: extract::request::tags(headers, &request)?,
+        dialect: route.front.dialect().into(),
+        operation: route.operation.name().into(),
+        route: request.model().into(),
+        stream: request.peek().stream,
+    };
+    let progress = Mutex::new(Progress::default());
+    Ok(Arc::new(Call {
+        id,
+        caller,
+        request,
+        snapshot,
+        facts: Arc::new(facts),
+        options,
+        hops,
+        started,
+        progress,
+    }))
+}
+
+/// A failure is logged once, here: what is weir's own fault as an error, what is the provider's as a warning.
+fn report(call: &Call, error: &GatewayError) {
+    let status = error.status();
+    match error.blame() {
+        "gateway" => {
+            tracing::error!(call.id = %call.id, route = call.request.model(), status, %error, "call failed")
+        }
+        "provider" => {
+            tracing::warn!(call.id = %call.id, route = call.request.model(), status, %error, "no provider answered")
+        }
+        _ => {
+            tracing::debug!(call.id = %call.id, route = call.request.model(), status, %error, "call refused")
+        }
+    }
+}

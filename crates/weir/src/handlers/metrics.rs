@@ -1,0 +1,52 @@
+//! `GET /metrics`, in Prometheus' text format.
+
+use std::fmt::Write;
+
+use crate::app::App;
+
+/// Everything that is counted.
+pub fn text(app: &App) -> String {
+    let mut text = app.metrics.text();
+    let stats = app.ledger.stats();
+    let mut gauge = |name: &str, help: &str, value: u64| {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
+    };
+    gauge(
+        "weir_ledger_queue_entries",
+        "Rows of this process that are not in the store yet.",
+        stats.queue_entries,
+    );
+    gauge(
+        "weir_ledger_spooled_entries",
+        "Rows in the spool that are not in the store yet, those of dead processes included.",
+        stats.spooled_entries,
+    );
+    gauge("weir_ledger_spool_bytes", "Bytes that the spool takes on the disk.", stats.bytes);
+    gauge("weir_ledger_reserved_bytes", "Bytes set aside for calls under way.", stats.reserved_bytes);
+    gauge(
+        "weir_ledger_quarantined_segments",
+        "Damaged spool segments that stand in quarantine.",
+        stats.quarantined,
+    );
+    let mut counter = |name: &str, help: &str, samples: &[(&str, u64)]| {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n");
+        for (labels, value) in samples {
+            let _ = writeln!(text, "{name}{labels} {value}");
+        }
+    };
+    let written =
+        [("{result=\"new\"}", stats.written_new), ("{result=\"replayed\"}", stats.written_replayed)];
+    counter("weir_ledger_written_total", "Rows written to the store.", &written);
+    counter(
+        "weir_ledger_write_failures_total",
+        "Writes to the store that failed.",
+        &[("", stats.write_failures)],
+    );
+    counter("weir_ledger_orphaned_total", "Attempts that a crash left open.", &[("", stats.orphaned)]);
+    counter(
+        "weir_ledger_refused_total",
+        "Calls refused because the ledger was full.",
+        &[("", stats.refused)],
+    );
+    text
+}

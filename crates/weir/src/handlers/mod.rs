@@ -1,0 +1,9 @@
+//! What answers each route.
+
+pub mod generation;
+pub mod health;
+pub mod inference;
+pub mod metrics;
+pub mod models;
+pub mod openapi;
+pub mod spend;

@@ -1,0 +1,91 @@
+//! `GET /openapi.json`: what weir serves, described from the table of routes.
+
+use serde_json::{Map, Value, json};
+
+use crate::adapters::FRONTS;
+use crate::routes::Routes;
+
+/// The description.
+pub fn document() -> Value {
+    let mut paths = Map::new();
+    if let Ok(routes) = Routes::new(FRONTS) {
+        for route in routes.iter() {
+            paths.insert(
+                format!("/v1{}", route.path),
+                inference(route.path, route.front.dialect(), route.accounting.streams),
+            );
+        }
+    }
+    let get = |summary: &str, parameters: Value| json!({ "get": { "summary": summary, "parameters": parameters, "responses": responses() } });
+    let id = |place: &str| json!([{ "name": "id", "in": place, "required": true, "schema": { "type": "string" } }]);
+    paths.insert("/v1/models".into(), get("What the key may call", json!([])));
+    paths.insert("/v1/models/{id}".into(), get("One model; an id may contain `/` and `:`", id("path")));
+    paths.insert("/v1/generation".into(), get("What one call did and cost", id("query")));
+    for (path, summary) in [
+        ("/health/live", "Whether the process runs"),
+        ("/health/ready", "Whether calls are taken"),
+        ("/health", "Health in detail"),
+        ("/metrics", "Metrics in Prometheus' text format"),
+        ("/openapi.json", "This document"),
+    ] {
+        paths.insert(path.into(), json!({ "get": { "summary": summary, "responses": { "200": { "description": "as the summary says" } } } }));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "weir", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" }, "key": { "type": "apiKey", "in": "header", "name": "x-api-key" } },
+            "schemas": { "Error": error_schema() },
+        },
+        "security": [{ "bearer": [] }, { "key": [] }, {}],
+    })
+}
+
+fn inference(path: &str, dialect: &str, streams: bool) -> Value {
+    let mut content = Map::new();
+    content.insert("application/json".into(), json!({ "schema": { "type": "object" } }));
+    if streams {
+        content.insert("text/event-stream".into(), json!({ "schema": { "type": "string" } }));
+    }
+    let mut answers = responses();
+    answers["200"] =
+        json!({ "description": format!("the answer, in {dialect}'s format"), "content": content });
+    let required: &[&str] = match path {
+        "/embeddings" => &["model", "input"],
+        "/completions" => &["model", "prompt"],
+        "/messages" => &["model", "messages", "max_tokens"],
+        _ => &["model", "messages"],
+    };
+    json!({ "post": {
+        "summary": format!("Calls a model; the body is {dialect}'s, passed on as sent where the provider speaks the same dialect"),
+        "requestBody": { "required": true, "content": { "application/json": { "schema": {
+            "type": "object", "required": required, "properties": { "model": { "type": "string" }, "stream": { "type": "boolean" } },
+        } } } },
+        "responses": answers,
+    } })
+}
+
+fn responses() -> Value {
+    let error = json!({ "description": "an error; `error.weir.blame` says whose", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } } });
+    json!({ "200": { "description": "as the summary says" }, "4XX": error, "5XX": error })
+}
+
+fn error_schema() -> Value {
+    json!({ "type": "object", "required": ["error"], "properties": { "error": {
+        "type": "object",
+        "required": ["message", "type"],
+        "properties": {
+            "message": { "type": "string" },
+            "type": { "type": "string" },
+            "param": { "type": ["string", "null"] },
+            "code": { "type": ["string", "null"] },
+            "weir": { "type": "object", "properties": {
+                "blame": { "enum": ["client", "gateway", "provider"] },
+                "provider": { "type": "string" },
+                "attempts": { "type": "array", "items": { "type": "object" } },
+                "timeout": { "enum": ["connect", "first_byte", "first_token", "idle", "total", "write"] },
+            } },
+        },
+    } } })
+}

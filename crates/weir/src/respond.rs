@@ -1,0 +1,106 @@
+//! From a reply or an error to HTTP: the only place that writes either.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::{Either, Full};
+use weir_adapter::Front;
+use weir_catalog::NanoUsd;
+use weir_gateway::meter::Meter;
+use weir_gateway::{Body, Call, GatewayError, Reply};
+
+/// What goes to the client: all at once, as it comes, or whatever axum made.
+pub type ResponseBody = Either<Full<Bytes>, Either<Box<Meter>, axum::body::Body>>;
+
+/// A body in one piece.
+pub fn full(body: impl Into<Bytes>) -> ResponseBody {
+    Either::Left(Full::new(body.into()))
+}
+
+/// A reply.
+pub fn reply(call: &Call, request_id: &HeaderValue, reply: Reply) -> Response<ResponseBody> {
+    let cost = reply.outcome().map(|outcome| outcome.cost_nanousd);
+    let (body, content_type) = match reply.body {
+        Body::Whole(bytes) => (full(bytes), "application/json"),
+        Body::Stream(meter) => (Either::Right(Either::Left(meter)), "text/event-stream; charset=utf-8"),
+    };
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if call.request.peek().stream {
+        // Proxies must neither store nor collect a stream.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(name("x-accel-buffering"), HeaderValue::from_static("no"));
+    }
+    if let Some(cost) = cost {
+        let text = cost.map_or_else(|| "unknown".to_owned(), |cost| NanoUsd(cost).to_string());
+        set(headers, "x-weir-cost", &text);
+    }
+    headers.insert(name("x-request-id"), request_id.clone());
+    call_headers(headers, call);
+    response
+}
+
+/// An error of a call, or of a request that never became one.
+pub fn error(
+    front: &dyn Front,
+    request_id: Option<&HeaderValue>,
+    call: Option<&Call>,
+    error: &GatewayError,
+) -> Response<ResponseBody> {
+    let status = error.status();
+    let mut response = Response::new(full(front.error(status, &error.body())));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(after) = error.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000) as u64));
+        headers.insert(name("retry-after-ms"), HeaderValue::from(after.as_millis() as u64));
+    }
+    headers.insert(
+        name("x-should-retry"),
+        HeaderValue::from_static(if error.should_retry() { "true" } else { "false" }),
+    );
+    if let Some(request_id) = request_id {
+        headers.insert(name("x-request-id"), request_id.clone());
+    }
+    if let Some(call) = call {
+        call_headers(headers, call);
+    }
+    response
+}
+
+/// What became of the call, on every answer.
+fn call_headers(headers: &mut HeaderMap, call: &Call) {
+    let overhead = call.overhead(Instant::now());
+    let progress = call.progress.lock();
+    if let Some(target) = &progress.target {
+        set(headers, "x-weir-provider", &target.provider.name);
+        set(headers, "x-weir-model", &target.model);
+    }
+    if let Some(route) = &progress.route {
+        set(headers, "x-weir-route", route);
+    }
+    headers.insert(name("x-weir-attempts"), HeaderValue::from(progress.attempts));
+    headers.insert(name("x-weir-cache"), HeaderValue::from_static("off"));
+    headers.insert(
+        name("x-weir-overhead-us"),
+        HeaderValue::from(u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX)),
+    );
+    if !progress.dropped.is_empty() {
+        set(headers, "x-weir-dropped-params", &progress.dropped.join(","));
+    }
+}
+
+/// A name of the client's choosing may hold what no header can: it is left out then.
+fn set(headers: &mut HeaderMap, key: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(name(key), value);
+    }
+}
+
+fn name(name: &'static str) -> HeaderName {
+    HeaderName::from_static(name)
+}

@@ -1,0 +1,246 @@
+//! From a path to what answers it. The routes that call models are matched by hand: they are the hot ones. Everything
+//! else goes through axum.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use tower::ServiceExt;
+use weir_adapter::Front;
+use weir_gateway::GatewayError;
+use weir_gateway::call::Role;
+
+use crate::app::App;
+use crate::extract::caller::caller;
+use crate::handlers::{generation, health, inference, metrics, models, openapi, spend};
+use crate::respond::{self, ResponseBody, full};
+use crate::routes::bare;
+
+/// The largest head of a request, in bytes.
+const MAX_HEAD: usize = 64 << 10;
+
+/// Everything that answers.
+#[derive(Clone)]
+pub struct Service {
+    app: Arc<App>,
+    rest: Router,
+    front: Arc<dyn Front>,
+}
+
+impl Service {
+    /// Over a running gateway.
+    pub fn new(app: Arc<App>) -> Service {
+        Service { rest: rest(app.clone()), front: weir_adapter_openai::front(), app }
+    }
+
+    /// Answers one request. A panic on the way becomes a 500; its call's row says so.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        if head_size(&request) > MAX_HEAD {
+            return too_large_head();
+        }
+        match AssertUnwindSafe(self.dispatch(request)).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => respond::error(self.front.as_ref(), None, None, &GatewayError::Internal),
+        }
+    }
+
+    async fn dispatch(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {
+        if let Some(route) = self.app.routes.find(request.method(), request.uri().path()) {
+            return inference::serve(&self.app, route, request).await;
+        }
+        if let Some(uri) = bare_uri(request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        let answered = self.rest.clone().oneshot(request.map(axum::body::Body::new)).await;
+        match answered {
+            Ok(response) => response.map(|body| Either::Right(Either::Right(body))),
+            Err(never) => match never {},
+        }
+    }
+}
+
+fn rest(app: Arc<App>) -> Router {
+    Router::new()
+        .route(
+            "/",
+            get(|| async {
+                concat!("weir ", env!("CARGO_PKG_VERSION"), ": point an OpenAI client at /v1\n")
+            }),
+        )
+        .route("/models", get(list))
+        .route("/models/{*id}", get(model))
+        .route("/generation", get(generation_of))
+        .route("/health/live", get(|| async { axum::Json(serde_json::json!({ "status": "live" })) }))
+        .route("/health/ready", get(|State(app): State<Arc<App>>| async move { json(health::ready(&app)) }))
+        .route("/health", get(|State(app): State<Arc<App>>| async move { json(health::detail(&app).await) }))
+        .route("/metrics", get(|State(app): State<Arc<App>>| async move { metrics::text(&app) }))
+        .route("/admin/v1/spend", get(spent))
+        .route("/openapi.json", get(|| async { axum::Json(openapi::document()) }))
+        .fallback(nothing)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(app)
+}
+
+async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> axum::response::Response {
+    match caller(&app.snapshot.load().keys, &headers) {
+        Ok(caller) => axum::Json(models::list(&app, &caller)).into_response(),
+        Err(error) => refuse(&app, &error),
+    }
+}
+
+async fn model(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> axum::response::Response {
+    let snapshot = app.snapshot.load_full();
+    let found = caller(&snapshot.keys, &headers).and_then(|caller| models::one(&snapshot, &caller, &id));
+    match found {
+        Ok(found) => axum::Json(found).into_response(),
+        Err(error) => refuse(&app, &error),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct GenerationQuery {
+    id: Option<String>,
+}
+
+async fn generation_of(
+    State(app): State<Arc<App>>,
+    Query(query): Query<GenerationQuery>,
+    headers: HeaderMap,
+) -> axum::response::Response {
+    let caller = match caller(&app.snapshot.load().keys, &headers) {
+        Ok(caller) => caller,
+        Err(error) => return refuse(&app, &error),
+    };
+    let Some(id) = query.id.filter(|id| !id.is_empty()) else {
+        return refuse(&app, &weir_adapter::InvalidRequest::missing("id").into());
+    };
+    match generation::one(&app, &caller, &id).await {
+        Ok(found) => axum::Json(found).into_response(),
+        Err(error) => refuse(&app, &error),
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SpendParameters {
+    group_by: Option<String>,
+    since: Option<String>,
+}
+
+async fn spent(
+    State(app): State<Arc<App>>,
+    query: Result<Query<SpendParameters>, QueryRejection>,
+    headers: HeaderMap,
+) -> axum::response::Response {
+    if let Err(error) = reader(&app, &headers) {
+        return refuse(&app, &error);
+    }
+    let Query(parameters) = match query {
+        Ok(query) => query,
+        Err(rejection) => {
+            return refuse(&app, &weir_adapter::InvalidRequest::value("query", rejection.body_text()).into());
+        }
+    };
+    let groups: Vec<String> = parameters
+        .group_by
+        .iter()
+        .flat_map(|list| list.split(','))
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let asked = match spend::query(&groups, parameters.since.as_deref(), crate::clock::unix_micros()) {
+        Ok(asked) => spend::ask(app.ledger.store().as_ref(), &asked).await,
+        Err(error) => Err(error),
+    };
+    match asked {
+        Ok(found) => axum::Json(found).into_response(),
+        Err(error) => refuse(&app, &error),
+    }
+}
+
+/// Who may read the accounts: the master key, and keys with the role `viewer` or `admin`. Without a master key
+/// everybody on this machine may.
+fn reader(app: &App, headers: &HeaderMap) -> Result<(), GatewayError> {
+    let snapshot = app.snapshot.load();
+    let caller = match caller(&snapshot.keys, headers) {
+        Err(error) if snapshot.keys.has_master() => return Err(error),
+        Err(GatewayError::Forbidden { code, message }) => {
+            return Err(GatewayError::Forbidden { code, message });
+        }
+        Err(_) => return Ok(()),
+        Ok(caller) => caller,
+    };
+    if caller.role > Role::Caller || !snapshot.keys.has_master() {
+        return Ok(());
+    }
+    let message =
+        format!("key `{}` may not read the accounts; its role is `caller`, `viewer` is needed", caller.name);
+    Err(GatewayError::Forbidden { code: "permission_denied", message })
+}
+
+async fn nothing(method: Method, uri: Uri, State(app): State<Arc<App>>) -> axum::response::Response {
+    let path: String = uri.path().chars().take(100).collect();
+    if app.routes.find(&Method::POST, uri.path()).is_some() {
+        return wrong_method(method, uri).await;
+    }
+    refuse(
+        &app,
+        &GatewayError::NotFound(format!("nothing answers {method} {path}; /openapi.json lists what does")),
+    )
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> axum::response::Response {
+    let path: String = uri.path().chars().take(100).collect();
+    let message = format!("{path} does not answer {method}; /openapi.json says what it answers");
+    let error = weir_wire::openai::Error::new("invalid_request_error", "method_not_allowed", message);
+    let headers = [(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    (StatusCode::METHOD_NOT_ALLOWED, headers, error.to_body()).into_response()
+}
+
+fn refuse(app: &App, error: &GatewayError) -> axum::response::Response {
+    app.metrics.refused(error.words().code.as_deref().unwrap_or("other"));
+    respond::error(weir_adapter_openai::front().as_ref(), None, None, error).map(axum::body::Body::new)
+}
+
+fn json((status, body): (StatusCode, serde_json::Value)) -> axum::response::Response {
+    (status, axum::Json(body)).into_response()
+}
+
+/// The address without `/v1`, where it has one.
+fn bare_uri(uri: &Uri) -> Option<Uri> {
+    let path = bare(uri.path());
+    if path.is_empty() || path.len() == uri.path().len() {
+        return None;
+    }
+    match uri.query() {
+        Some(query) => format!("{path}?{query}").parse().ok(),
+        None => path.parse().ok(),
+    }
+}
+
+fn head_size(request: &Request<Incoming>) -> usize {
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    headers.sum::<usize>() + request.uri().path_and_query().map_or(0, |path| path.as_str().len())
+}
+
+fn too_large_head() -> Response<ResponseBody> {
+    let message = format!("the head of the request is larger than {MAX_HEAD} bytes");
+    let error =
+        weir_wire::openai::Error::new("invalid_request_error", "request_header_fields_too_large", message);
+    let mut response = Response::new(full(error.to_body()));
+    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,168 @@
+//! The routes that can cost money, and how each is accounted.
+//!
+//! A route stands here or it does not exist, and one without an accounting descriptor keeps the process from starting:
+//! nothing is served that the ledger does not see.
+
+use std::sync::Arc;
+
+use http::Method;
+use weir_adapter::{Front, Operation};
+use weir_wire::Class;
+
+/// How a route is accounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accounting {
+    /// The classes that its usage can have.
+    pub classes: &'static [Class],
+    /// Whether its usage grows while the answer streams.
+    pub streams: bool,
+}
+
+/// One route, as the table has it.
+struct Entry {
+    path: &'static str,
+    dialect: &'static str,
+    operation: Operation,
+    accounting: Option<Accounting>,
+}
+
+const TEXT: &[Class] = &[
+    Class::Input,
+    Class::CacheRead,
+    Class::CacheWrite5m,
+    Class::CacheWrite1h,
+    Class::AudioIn,
+    Class::ImageIn,
+    Class::Output,
+    Class::Reasoning,
+    Class::AudioOut,
+    Class::Search,
+];
+
+/// Every route that calls a model, without its `/v1`.
+const TABLE: &[Entry] = &[
+    Entry {
+        path: "/chat/completions",
+        dialect: "openai",
+        operation: Operation::Chat,
+        accounting: Some(Accounting { classes: TEXT, streams: true }),
+    },
+    Entry {
+        path: "/completions",
+        dialect: "openai",
+        operation: Operation::Completions,
+        accounting: Some(Accounting { classes: TEXT, streams: true }),
+    },
+    Entry {
+        path: "/embeddings",
+        dialect: "openai",
+        operation: Operation::Embeddings,
+        accounting: Some(Accounting { classes: &[Class::Input, Class::ImageIn], streams: false }),
+    },
+    Entry {
+        path: "/messages",
+        dialect: "anthropic",
+        operation: Operation::Chat,
+        accounting: Some(Accounting { classes: TEXT, streams: true }),
+    },
+];
+
+/// A route that calls a model.
+pub struct InferenceRoute {
+    /// Its path, without `/v1`.
+    pub path: &'static str,
+    /// The client's dialect.
+    pub front: Arc<dyn Front>,
+    /// What is asked.
+    pub operation: Operation,
+    /// How it is accounted.
+    pub accounting: Accounting,
+}
+
+/// All routes that call models.
+pub struct Routes(Vec<InferenceRoute>);
+
+/// A table that can't be served.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RoutesError {
+    /// A route that nobody accounts for.
+    #[error("route `{0}` has no accounting descriptor")]
+    Unaccounted(&'static str),
+    /// A route in a dialect that is not built in.
+    #[error("route `{0}` speaks a dialect that is not built in")]
+    NoFront(&'static str),
+}
+
+impl Routes {
+    /// The table, with the fronts that there are.
+    ///
+    /// # Errors
+    /// A route without accounting, or without its front.
+    pub fn new(fronts: &[(&'static str, fn() -> Arc<dyn Front>)]) -> Result<Routes, RoutesError> {
+        Routes::of(TABLE, fronts)
+    }
+
+    fn of(table: &[Entry], fronts: &[(&'static str, fn() -> Arc<dyn Front>)]) -> Result<Routes, RoutesError> {
+        let route = |entry: &Entry| {
+            let accounting = entry.accounting.ok_or(RoutesError::Unaccounted(entry.path))?;
+            let front = fronts.iter().find(|(dialect, _)| *dialect == entry.dialect);
+            let front = front.ok_or(RoutesError::NoFront(entry.path))?.1();
+            Ok(InferenceRoute { path: entry.path, front, operation: entry.operation, accounting })
+        };
+        table.iter().map(route).collect::<Result<_, _>>().map(Routes)
+    }
+
+    /// The route that a request asks for.
+    pub fn find(&self, method: &Method, path: &str) -> Option<&InferenceRoute> {
+        let path = bare(path);
+        self.0.iter().find(|route| route.path == path && method == Method::POST)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &InferenceRoute> {
+        self.0.iter()
+    }
+}
+
+/// A path without `/v1` in front (also written twice, by clients that add their own) and without a slash at its end.
+pub fn bare(path: &str) -> &str {
+    let mut path = path.trim_end_matches('/');
+    for _ in 0..2 {
+        match path.strip_prefix("/v1") {
+            Some(rest) if rest.starts_with('/') => path = rest,
+            _ => break,
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_works_with_and_without_v1() {
+        for path in
+            ["/chat/completions", "/v1/chat/completions", "/v1/chat/completions/", "/v1/v1/chat/completions"]
+        {
+            assert_eq!(bare(path), "/chat/completions", "{path}");
+        }
+        assert_eq!(bare("/v1beta/models"), "/v1beta/models");
+    }
+
+    #[test]
+    fn a_route_without_accounting_does_not_start() {
+        let fronts: [(&'static str, fn() -> Arc<dyn Front>); 1] = [("openai", weir_adapter_openai::front)];
+        let bad = [Entry { path: "/x", dialect: "openai", operation: Operation::Chat, accounting: None }];
+        assert_eq!(Routes::of(&bad, &fronts).err(), Some(RoutesError::Unaccounted("/x")));
+        let foreign = [Entry {
+            dialect: "klingon",
+            accounting: Some(Accounting { classes: TEXT, streams: true }),
+            ..TABLE_FIRST
+        }];
+        assert_eq!(Routes::of(&foreign, &fronts).err(), Some(RoutesError::NoFront("/y")));
+    }
+
+    const TABLE_FIRST: Entry =
+        Entry { path: "/y", dialect: "openai", operation: Operation::Chat, accounting: None };
+}

@@ -1,0 +1,75 @@
+//! The process from its start to its end: configuration, store, listener, signals, drain.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::app::{App, Error, Source};
+use crate::banner::Banner;
+use crate::router::Service;
+use crate::{listed, reload, serve, telemetry};
+
+/// How long the ledger may take to move its last rows to the store.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Runs the gateway until a signal ends it.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub async fn gateway(source: Source) -> Result<(), Error> {
+    let resolved = source.resolve()?;
+    let config = resolved.loaded.config.clone();
+    telemetry::start(&config.logging);
+    for warning in &resolved.loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let tls = config.server.tls.as_ref().map(|files| serve::tls(&files.cert, &files.key)).transpose()?;
+    // Before the store is opened: a second gateway at the same address must not touch anything.
+    let address = config.server.listen.0;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        format!("can't listen on {address}: {error}; choose another with --listen or `server.listen`")
+    })?;
+    let mut banner = Banner::new(&resolved, listener.local_addr()?, tls.is_some());
+    let app = App::start(source, resolved).await?;
+    banner.print();
+    tokio::spawn(reload::watch(app.clone()));
+    tokio::spawn(listed::ask_regularly(app.clone()));
+    let complete = serve::run(
+        listener,
+        tls,
+        Service::new(app.clone()),
+        stop(app.clone())?,
+        config.server.drain_timeout.get(),
+    )
+    .await;
+    if !complete {
+        tracing::warn!("calls were still under way when the drain time was over; their rows say so");
+    }
+    if !app.ledger.flush_and_stop(FLUSH).await {
+        tracing::warn!("some rows are still in the spool; the next start moves them to the store");
+    }
+    Ok(())
+}
+
+/// Done at the first SIGTERM or SIGINT. The second ends the process at once, with 1.
+fn stop(app: Arc<App>) -> Result<impl Future<Output = ()>, Error> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        either(&mut term, &mut int).await;
+        app.drain();
+        tracing::info!("draining: calls under way finish, no others are taken");
+        tokio::spawn(async move {
+            either(&mut term, &mut int).await;
+            std::process::exit(1);
+        });
+    })
+}
+
+async fn either(one: &mut Signal, other: &mut Signal) {
+    tokio::select! {
+        _ = one.recv() => {}
+        _ = other.recv() => {}
+    }
+}

@@ -1,0 +1,137 @@
+//! The listener: connections in, a service a connection, and an orderly end.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::app::Error;
+use crate::router::Service;
+
+/// How long a client may take for the head of a request.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take for the TLS handshake.
+const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Accepts connections until `stop` is done, then lets those under way finish within `drain`.
+/// Returns whether all of them did.
+pub async fn run(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    service: Service,
+    stop: impl Future<Output = ()>,
+    drain: Duration,
+) -> bool {
+    let builder = Arc::new(builder());
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => accept(stream, tls.clone(), &builder, &service, &graceful),
+            Err(error) => pause(&error).await,
+        }
+    }
+    drop(listener);
+    tokio::time::timeout(drain, graceful.shutdown()).await.is_ok()
+}
+
+/// hyper's own defaults have no timer for heads: a client that sends a byte now and then would hold its connection for
+/// ever.
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(256 << 10)
+        .pipeline_flush(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(256 << 10)
+        .max_concurrent_streams(1024)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+fn accept(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    builder: &Arc<Builder<TokioExecutor>>,
+    service: &Service,
+    graceful: &GracefulShutdown,
+) {
+    // Small pieces of a stream must not wait for acknowledgements.
+    drop(stream.set_nodelay(true));
+    let (builder, service, watcher) = (builder.clone(), service.clone(), graceful.watcher());
+    tokio::spawn(async move {
+        match tls {
+            None => converse(stream, &builder, service, watcher).await,
+            Some(acceptor) => {
+                if let Ok(Ok(stream)) =
+                    tokio::time::timeout(HANDSHAKE_PATIENCE, acceptor.accept(stream)).await
+                {
+                    converse(stream, &builder, service, watcher).await;
+                }
+            }
+        }
+    });
+}
+
+async fn converse<IO>(
+    io: IO,
+    builder: &Builder<TokioExecutor>,
+    service: Service,
+    watcher: hyper_util::server::graceful::Watcher,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let answer = service_fn(move |request| {
+        let service = service.clone();
+        async move { Ok::<_, std::convert::Infallible>(service.answer(request).await) }
+    });
+    let connection = builder.serve_connection(TokioIo::new(io), answer).into_owned();
+    // A client that leaves is no event.
+    drop(watcher.watch(connection).await);
+}
+
+/// Out of descriptors: waiting beats spinning.
+async fn pause(error: &io::Error) {
+    if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        tracing::warn!(%error, "no connection can be accepted");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// TLS with the certificate chain and key in these files.
+///
+/// # Errors
+/// Files that don't read or don't fit together.
+pub fn tls(cert: &Path, key: &Path) -> Result<TlsAcceptor, Error> {
+    let file = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let chain = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| file(cert, &error))?;
+    let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| file(key, &error))?;
+    let mut config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key_der)
+        .map_err(|error| file(cert, &error))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
