@@ -4,7 +4,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
-use crate::unsupported::UNSUPPORTED;
+use crate::unsupported::{UNSUPPORTED, Unsupported};
 
 /// The JSON schema, made from the types and their doc comments.
 pub fn schema() -> Value {
@@ -12,7 +12,7 @@ pub fn schema() -> Value {
     let mut schema = generator.into_root_schema_for::<Config>().to_value();
     schema["title"] = json!("weir.yaml");
     for entry in UNSUPPORTED {
-        mark(&mut schema, entry.path);
+        mark(&mut schema, entry);
     }
     schema
 }
@@ -25,9 +25,9 @@ pub fn schema_text() -> String {
 }
 
 /// Says at a setting that nothing acts on it yet.
-fn mark(schema: &mut Value, path: &str) {
+fn mark(schema: &mut Value, entry: &Unsupported) {
     let mut at = String::new();
-    for part in path.split('.') {
+    for part in entry.path.split('.') {
         let (name, list) = part.strip_suffix("[]").map_or((part, false), |name| (name, true));
         at = target(schema, &at);
         at.push_str(&if name == "*" {
@@ -40,15 +40,23 @@ fn mark(schema: &mut Value, path: &str) {
         }
     }
     if let Some(Value::Object(setting)) = schema.pointer_mut(&at) {
-        note(setting);
+        note(setting, entry.harmless);
     }
 }
 
-fn note(setting: &mut Map<String, Value>) {
+fn note(setting: &mut Map<String, Value>, harmless: &[&str]) {
+    // Where one of several values works, editors should go on offering the setting.
+    let only = harmless.first().filter(|value| **value != "off");
+    let what = match only {
+        Some(value) => format!("Only `{value}` is supported by this version yet."),
+        None => "Not supported by this version yet.".to_owned(),
+    };
     let text = setting.get("description").and_then(Value::as_str).unwrap_or_default();
-    let text = format!("Not supported by this version yet. {text}");
+    let text = format!("{what} {text}");
     setting.insert("description".to_owned(), json!(text.trim_end()));
-    setting.insert("deprecated".to_owned(), json!(true));
+    if only.is_none() {
+        setting.insert("deprecated".to_owned(), json!(true));
+    }
 }
 
 /// Follows references, and of alternatives takes the mapping.
@@ -74,11 +82,11 @@ mod tests {
 
     #[test]
     fn every_unsupported_setting_is_one_of_the_types() {
-        let marked = |schema: &Value| schema.to_string().matches("Not supported by this version yet").count();
+        let marked = |schema: &Value| schema.to_string().matches("supported by this version yet").count();
         let mut schema =
             SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Config>().to_value();
         for (done, entry) in UNSUPPORTED.iter().enumerate() {
-            mark(&mut schema, entry.path);
+            mark(&mut schema, entry);
             assert_eq!(marked(&schema), done + 1, "{} names no setting", entry.path);
         }
     }
