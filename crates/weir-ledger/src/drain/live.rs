@@ -1,10 +1,12 @@
 //! Which calls are under way, as the records tell, and which segments hold what a crash would need to close them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use weir_wire::usage::Usage;
 
 use crate::row::{AttemptRow, CallId, CallRow, End, Micros, Open, State, Sum};
+use crate::spool::codec;
+use crate::spool::frame::{self, Kind};
 use crate::store::Batch;
 
 /// The calls of one instance that have an attempt but no row yet.
@@ -12,50 +14,97 @@ use crate::store::Batch;
 pub(crate) struct Live {
     calls: HashMap<CallId, LiveCall>,
     pins: HashMap<u32, u32>,
+    /// Of a dead process, the calls whose row was read: what was carried on of them is out of date.
+    ended: Option<HashSet<CallId>>,
 }
 
 #[derive(Debug, Default)]
 struct LiveCall {
     open: Vec<Open>,
-    settled: Vec<u16>,
-    sum: Sum,
-    last: Option<AttemptRow>,
+    settled: Vec<AttemptRow>,
     /// The segments that hold its records.
     segments: Vec<u32>,
 }
 
 impl Live {
+    /// The calls of a process that is gone.
+    pub(crate) fn of_the_dead() -> Live {
+        Live { ended: Some(HashSet::new()), ..Live::default() }
+    }
+
     pub(crate) fn opened(&mut self, open: Open, segment: u32) {
         let call = self.pin(open.id.call, segment);
-        if !call.settled.contains(&open.id.n) && call.open.iter().all(|other| other.id != open.id) {
+        if !call.knows(open.id.n) {
             call.open.push(open);
         }
     }
 
     pub(crate) fn settled(&mut self, row: &AttemptRow, segment: u32) {
         let call = self.pin(row.id.call, segment);
-        if call.settled.contains(&row.id.n) {
-            return;
+        if call.settled.iter().all(|other| other.id != row.id) {
+            call.open.retain(|open| open.id != row.id);
+            call.settled.push(row.clone());
         }
-        call.settled.push(row.id.n);
-        call.open.retain(|open| open.id != row.id);
-        call.sum.add(row);
-        call.last = Some(row.clone());
+    }
+
+    /// Whether a record that was carried on still says something: its call may have ended meanwhile.
+    pub(crate) fn heeds(&self, call: CallId) -> bool {
+        self.calls.contains_key(&call) || self.ended.as_ref().is_some_and(|ended| !ended.contains(&call))
+    }
+
+    /// The records of calls under way that stand in `segment`, to be written again elsewhere, if they are not longer
+    /// than `most`; and whose they are.
+    pub(crate) fn to_carry(&self, segment: u32, most: usize) -> Option<(Vec<CallId>, Vec<u8>)> {
+        // No record is shorter than this, so a crowded segment is passed over without looking at each call.
+        const SHORTEST: usize = 100;
+        if *self.pins.get(&segment)? as usize * SHORTEST > most {
+            return None;
+        }
+        let mut calls = Vec::new();
+        let mut frames = Vec::new();
+        for (id, call) in self.calls.iter().filter(|(_, call)| call.segments.contains(&segment)) {
+            calls.push(*id);
+            for open in &call.open {
+                frame::push(&mut frames, Kind::CarriedOpen, |out| codec::put_open(out, open));
+            }
+            for row in &call.settled {
+                frame::push(&mut frames, Kind::CarriedSettle, |out| codec::put_attempt(out, row));
+            }
+            if frames.len() > most {
+                return None;
+            }
+        }
+        Some((calls, frames))
+    }
+
+    /// Tells that the records of these calls in `segment` stand elsewhere too.
+    pub(crate) fn carried(&mut self, calls: &[CallId], segment: u32) {
+        for id in calls {
+            let Some(call) = self.calls.get_mut(id) else { continue };
+            if let Some(at) = call.segments.iter().position(|pinned| *pinned == segment) {
+                call.segments.swap_remove(at);
+                self.unpin(segment);
+            }
+        }
     }
 
     /// Forgets a call whose row was read. Rows of its attempts that damage made unreadable are made up for: a single
     /// one is what the call has more than its other attempts.
     pub(crate) fn ended_with(&mut self, row: &CallRow) -> Vec<AttemptRow> {
+        if let Some(ended) = &mut self.ended {
+            ended.insert(row.id);
+        }
         let Some(call) = self.calls.get(&row.id) else { return Vec::new() };
+        let sum = call.sum();
         let reason = "its record is damaged";
         let mut lost: Vec<_> =
             call.open.iter().map(|open| open.abandoned(State::Orphaned, row.ended_at, reason)).collect();
         if let [lost] = &mut lost[..]
-            && row.attempts == call.sum.attempts + 1
+            && row.attempts == sum.attempts + 1
         {
-            lost.usage = difference(&row.usage, &call.sum.usage);
+            lost.usage = difference(&row.usage, &sum.usage);
             lost.usage_source = row.usage_source;
-            lost.cost_nanousd = row.cost_nanousd.zip(call.sum.cost_nanousd).map(|(all, others)| all - others);
+            lost.cost_nanousd = row.cost_nanousd.zip(sum.cost_nanousd).map(|(all, others)| all - others);
         }
         self.ended(row.id);
         lost
@@ -64,14 +113,7 @@ impl Live {
     /// Forgets a call whose row is written.
     pub(crate) fn ended(&mut self, call: CallId) {
         let Some(call) = self.calls.remove(&call) else { return };
-        for segment in call.segments {
-            if let Some(pins) = self.pins.get_mut(&segment) {
-                *pins -= 1;
-                if *pins == 0 {
-                    self.pins.remove(&segment);
-                }
-            }
-        }
+        call.segments.into_iter().for_each(|segment| self.unpin(segment));
     }
 
     /// Whether a call under way has a record in this segment.
@@ -87,8 +129,8 @@ impl Live {
     pub(crate) fn orphans(&self, limit: usize, now: Micros) -> Batch {
         let mut batch = Batch::default();
         for call in self.calls.values().take(limit) {
-            let mut sum = call.sum.clone();
-            let mut last = call.last.clone();
+            let mut sum = call.sum();
+            let mut last = call.settled.iter().max_by_key(|row| row.id).cloned();
             for open in &call.open {
                 let row = open.abandoned(State::Orphaned, now, "found open after a crash");
                 sum.add(&row);
@@ -103,6 +145,15 @@ impl Live {
         batch
     }
 
+    fn unpin(&mut self, segment: u32) {
+        if let Some(pins) = self.pins.get_mut(&segment) {
+            *pins -= 1;
+            if *pins == 0 {
+                self.pins.remove(&segment);
+            }
+        }
+    }
+
     fn pin(&mut self, id: CallId, segment: u32) -> &mut LiveCall {
         let call = self.calls.entry(id).or_default();
         if !call.segments.contains(&segment) {
@@ -110,6 +161,18 @@ impl Live {
             *self.pins.entry(segment).or_default() += 1;
         }
         call
+    }
+}
+
+impl LiveCall {
+    fn knows(&self, n: u16) -> bool {
+        self.open.iter().any(|open| open.id.n == n) || self.settled.iter().any(|row| row.id.n == n)
+    }
+
+    fn sum(&self) -> Sum {
+        let mut sum = Sum::default();
+        self.settled.iter().for_each(|row| sum.add(row));
+        sum
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::live::Live;
-use crate::row::Micros;
+use crate::row::{CallId, Micros};
 use crate::spool::frame::{Frame, Identity, Kind};
 use crate::spool::home::Home;
 use crate::spool::segment::{Reader, Verdict};
-use crate::spool::{Extent, Spool, codec};
+use crate::spool::{Extent, Position, Spool, codec};
 use crate::stats::{self, LedgerStats};
 use crate::store::Batch;
 
@@ -22,7 +22,18 @@ pub(crate) struct Source {
     reading: Option<(u32, Reader)>,
     /// Segments read to their end, still there.
     read: BTreeMap<u32, Verdict>,
+    carrying: Option<Carrying>,
 }
+
+/// Records of long calls that were written again, so that the segment they stood in can go.
+struct Carrying {
+    segment: u32,
+    calls: Vec<CallId>,
+    position: Position,
+}
+
+/// How many segments may stay for the sake of calls under way before the records of those are carried on.
+const PINNED: usize = 3;
 
 enum Origin {
     /// The process itself, still writing.
@@ -30,13 +41,11 @@ enum Origin {
     /// A dead process.
     Dead {
         home: Home,
-        /// The segments that are there.
-        numbers: Vec<u32>,
+        /// The segments that are there, and what they take of the disk.
+        segments: BTreeMap<u32, u64>,
         /// The segment it wrote to last, which may end in the middle of a record. After it stands at most one that
         /// was made ready and not written to.
         last: u32,
-        /// What the segments take of the disk.
-        bytes: u64,
         spool: Arc<Spool>,
     },
 }
@@ -58,6 +67,7 @@ impl Source {
             live: Live::default(),
             reading: None,
             read: BTreeMap::new(),
+            carrying: None,
         }
     }
 
@@ -66,26 +76,27 @@ impl Source {
         let (numbers, quarantined) = home.segments()?;
         stats::add(&stats.quarantined_before, quarantined);
         let mut rows = 0;
-        let mut bytes = 0;
+        let mut segments = BTreeMap::new();
         let mut last = 0;
-        for number in &numbers {
-            let file = home.disk.open(&home.segment(*number))?;
-            bytes += file.len()?;
-            let mut reader = Reader::open(file, Identity { instance: home.instance, number: *number })?;
+        for number in numbers {
+            let file = home.disk.open(&home.segment(number))?;
+            segments.insert(number, file.len()?);
+            let mut reader = Reader::open(file, Identity { instance: home.instance, number })?;
             while !reader.verdict().finished {
                 reader.finish(true, &mut |frame| {
                     rows += u64::from(is_row(frame));
-                    last = *number;
+                    last = number;
                 })?;
             }
         }
         stats::add(&stats.foreign_waiting, rows);
-        spool.foreign_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if !numbers.is_empty() {
-            tracing::info!(instance = %home.instance, segments = numbers.len(), rows, "taking over the spool of a process that is gone");
+        spool.foreign_bytes.fetch_add(segments.values().sum(), Ordering::Relaxed);
+        if !segments.is_empty() {
+            tracing::info!(instance = %home.instance, segments = segments.len(), rows, "taking over the spool of a process that is gone");
         }
-        let origin = Origin::Dead { home, numbers, last, bytes, spool };
-        Ok(Source { origin, stats, live: Live::default(), reading: None, read: BTreeMap::new() })
+        let origin = Origin::Dead { home, segments, last, spool };
+        let live = Live::of_the_dead();
+        Ok(Source { origin, stats, live, reading: None, read: BTreeMap::new(), carrying: None })
     }
 
     pub(crate) fn is_own(&self) -> bool {
@@ -124,7 +135,7 @@ impl Source {
     /// The rows that close what a dead process left open, once all it wrote is in the store.
     pub(crate) fn orphans(&mut self, limit: usize, now: Micros) -> Batch {
         match &self.origin {
-            Origin::Dead { numbers, .. } if numbers.iter().all(|number| self.read.contains_key(number)) => {
+            Origin::Dead { segments, .. } if segments.keys().all(|number| self.read.contains_key(number)) => {
                 self.live.orphans(limit, now)
             }
             _ => Batch::default(),
@@ -141,26 +152,35 @@ impl Source {
     /// Removes what is not needed any more. To be called only when all rows read so far are in the store. True when
     /// all of a dead process is done with.
     pub(crate) fn clean(&mut self) -> io::Result<bool> {
+        self.carry_on();
         let done: Vec<_> = self.read.iter().filter(|(number, _)| !self.live.pins(**number)).collect();
         let done: Vec<_> = done.into_iter().map(|(number, verdict)| (*number, *verdict)).collect();
         for (number, verdict) in done {
             self.discard(number, verdict)?;
             self.read.remove(&number);
         }
-        match &mut self.origin {
-            Origin::Own(_) => Ok(false),
-            Origin::Dead { numbers, bytes, spool, .. } => {
-                if !self.read.is_empty()
-                    || self.reading.is_some()
-                    || !numbers.is_empty()
-                    || !self.live.is_empty()
-                {
-                    return Ok(false);
-                }
-                spool.foreign_bytes.fetch_sub(std::mem::take(bytes), Ordering::Relaxed);
-                Ok(true)
-            }
+        let Origin::Dead { segments, .. } = &self.origin else { return Ok(false) };
+        Ok(segments.is_empty() && self.reading.is_none() && self.live.is_empty())
+    }
+
+    /// Where too many segments stay only for a few long calls, writes the records of those again, and lets the
+    /// segments go once the copies are as safe as the originals.
+    fn carry_on(&mut self) {
+        let Origin::Own(spool) = &self.origin else { return };
+        if let Some(Carrying { segment, calls, .. }) =
+            self.carrying.take_if(|carrying| spool.is_kept(carrying.position))
+        {
+            self.live.carried(&calls, segment);
         }
+        if self.carrying.is_some() || self.read.len() <= PINNED {
+            return;
+        }
+        // Crowded segments stay: copying them would gain nothing.
+        let most = (spool.segment_bytes() / 4) as usize;
+        let found = self.read.keys().find_map(|number| Some((*number, self.live.to_carry(*number, most)?)));
+        let Some((segment, (calls, mut frames))) = found else { return };
+        let position = spool.carry(&mut frames);
+        self.carrying = position.map(|position| Carrying { segment, calls, position });
     }
 
     /// Removes a dead process's folder, or keeps its lock where quarantined segments stay in it.
@@ -183,9 +203,10 @@ impl Source {
     fn extents(&self) -> io::Result<Vec<Extent>> {
         Ok(match &self.origin {
             Origin::Own(spool) => spool.extents(),
-            Origin::Dead { numbers, .. } => {
-                numbers.iter().map(|number| Extent { number: *number, end: u64::MAX, sealed: true }).collect()
-            }
+            Origin::Dead { segments, .. } => segments
+                .keys()
+                .map(|number| Extent { number: *number, end: u64::MAX, sealed: true })
+                .collect(),
         })
     }
 
@@ -246,7 +267,10 @@ impl Source {
         }
         match &mut self.origin {
             Origin::Own(spool) => spool.forget(number),
-            Origin::Dead { numbers, .. } => numbers.retain(|other| *other != number),
+            Origin::Dead { segments, spool, .. } => {
+                let bytes = segments.remove(&number).unwrap_or_default();
+                spool.foreign_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
         }
         Ok(())
     }
@@ -272,6 +296,16 @@ impl Taken<'_> {
             self.batch.attempts.extend(self.live.ended_with(&row));
             self.batch.calls.push(row);
             self.rows += 1;
+        } else if frame.kind == Kind::CarriedOpen as u8 {
+            let open = codec::get_open(frame.payload)?;
+            if self.live.heeds(open.id.call) {
+                self.live.opened(open, self.segment);
+            }
+        } else if frame.kind == Kind::CarriedSettle as u8 {
+            let row = codec::get_attempt(frame.payload)?;
+            if self.live.heeds(row.id.call) {
+                self.live.settled(&row, self.segment);
+            }
         } else {
             return Err(codec::Malformed);
         }

@@ -309,3 +309,46 @@ async fn strict_waits_for_the_sync_and_others_do_not() {
         assert!(ledger.inner.spool.synced() >= position);
     }
 }
+
+#[tokio::test]
+async fn a_few_long_calls_do_not_keep_the_whole_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let ledger = start(dir.path(), &store);
+    let mut long = Vec::new();
+    // One call in hundred takes for ever; each segment has some.
+    for n in 0..6_000 {
+        if n % 100 == 0 {
+            let room = ledger.reserve().unwrap();
+            let first = open(1_000_000 + n);
+            room.open(&first).unwrap();
+            room.settle(&sample::settled(&first, 3));
+            let second = Open { id: first.id.call.attempt(2), ..first.clone() };
+            room.open(&second).unwrap();
+            long.push((room, second));
+        }
+        run(&ledger, n);
+        if n % 50 == 0 {
+            assert!(ledger.flush(LONG).await);
+        }
+    }
+    // About 6 MB were written.
+    until(|| ledger.stats().bytes < 600_000).await;
+    // Half of them end, the others are cut by a crash; nothing is lost either way.
+    for (at, (room, open)) in long.into_iter().enumerate() {
+        if at % 2 == 0 {
+            let last = sample::settled(&open, 4);
+            let call = CallRow { attempts: 2, cost_nanousd: Some(7), ..sample::finished(&last) };
+            room.finish(&call, Some(&last));
+        } else {
+            room.vanish();
+        }
+    }
+    crash(ledger).await;
+    let next = start(dir.path(), &store);
+    until(|| store.calls().len() == 6_060).await;
+    assert_eq!((next.stats().orphaned, store.attempts().len()), (30, 6_120));
+    let totals = store.check_totals().await.unwrap();
+    assert!(totals.is_exact(), "{totals:?}");
+    until(|| spool_dirs(dir.path()) == 1).await;
+}

@@ -31,6 +31,10 @@ pub(crate) enum Kind {
     Call = 3,
     /// The segment is complete; the payload is the number of frames before.
     Seal = 4,
+    /// An `Open` of a call that takes so long that its segment would otherwise have to stay.
+    CarriedOpen = 5,
+    /// A `Settle` of such a call.
+    CarriedSettle = 6,
 }
 
 /// Whose segment it is: the instance that wrote it, and its number there.
@@ -115,7 +119,7 @@ impl Identity {
             let candidate = &bytes[*at..];
             // The cheap tests first; the checksum decides.
             matches!(candidate[8], 1..=codec::VERSION)
-                && matches!(candidate[9], 1..=4)
+                && matches!(candidate[9], 1..=6)
                 && matches!(self.parse(candidate, offset + *at as u64), Parsed::Frame(_))
         })
     }

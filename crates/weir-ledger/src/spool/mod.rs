@@ -214,6 +214,29 @@ impl Spool {
         position
     }
 
+    /// Appends copies of records, if there is space to spare.
+    pub(crate) fn carry(&self, frames: &mut [u8]) -> Option<Position> {
+        let mut core = self.core.lock();
+        let len = frames.len() as u64;
+        self.claim(&mut core, len).ok()?;
+        let written = self.write(&mut core, frames);
+        core.reserved = core.reserved.saturating_sub(len);
+        let position = Position(core.appended);
+        drop(core);
+        self.touched();
+        written.ok().map(|()| position)
+    }
+
+    /// The size at which a segment is closed.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.config.segment_bytes
+    }
+
+    /// Whether everything before `position` survives what this process's durability says.
+    pub(crate) fn is_kept(&self, position: Position) -> bool {
+        self.config.durability == Durability::Process || *self.synced.borrow() >= position.0
+    }
+
     /// Everything before this place survives the death of the machine.
     #[cfg(test)]
     pub(crate) fn synced(&self) -> Position {
