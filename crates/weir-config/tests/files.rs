@@ -104,3 +104,22 @@ fn the_example_tells_the_defaults() {
     let server = Server { master_key: config.server.master_key.clone(), ..Server::default() };
     assert_eq!(config.server, server);
 }
+
+/// W-097 in small: a file cut anywhere, or with one character changed anywhere, is read or refused, never more.
+#[test]
+fn damaged_files_are_read_or_refused() {
+    let text = std::fs::read_to_string(config_folder().join("weir.example.yaml")).unwrap();
+    let environment = Environment::from_iter([("CI_KEY", "sk-canary-ci"), ("AZURE_KEY", "sk-canary-azure")]);
+    let places: Vec<usize> = text.char_indices().map(|(place, _)| place).collect();
+    let damage = ["", "{", "]", "&a ", "*a", "\t", "\0", "- ", ": ", "${", "'", "|\n"];
+    for (turn, place) in places.into_iter().enumerate().step_by(13) {
+        let (before, after) = text.split_at(place);
+        let rest = after.chars().next().map_or("", |first| &after[first.len_utf8()..]);
+        for damaged in [before.to_owned(), format!("{before}{}{rest}", damage[turn % damage.len()])] {
+            if let Err(error) = load_text(&damaged, None, Outside::of(&environment)) {
+                let message = error.to_string();
+                assert!(!error.problems.is_empty() && !message.contains("sk-canary"), "{message}");
+            }
+        }
+    }
+}
