@@ -203,7 +203,7 @@ mod tests {
     async fn a_frozen_command_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("starts");
-        let script = format!("echo start >> {}; sleep 60 & wait", file.display());
+        let script = format!("echo start >> {}; exec sleep 60", file.display());
         run(&chaos(&["sh", "-c", &script], Harm::Freeze(Duration::from_millis(20)))).await.unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1);
     }

@@ -76,8 +76,8 @@ fn request(drive: &Drive, ask: &Ask) -> Result<Request<Full<Bytes>>, String> {
 async fn answer(response: Response<Incoming>, ask: &Ask, reading: &mut Reading) -> Result<Seen, String> {
     let (head, mut body) = response.into_parts();
     reading.line.status = head.status.as_u16();
-    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    reading.line.cost = header("x-weir-cost");
+    let cost = head.headers.get("x-weir-cost").and_then(|value| value.to_str().ok());
+    reading.line.cost = cost.map(str::to_owned);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|cause| format!("reading: {cause}"))?;
         let Ok(data) = frame.into_data() else { continue };

@@ -1,0 +1,4 @@
+//! The tools against a simulator and a ledger's schema.
+
+mod audit;
+mod drive;
