@@ -24,6 +24,8 @@ pub(crate) struct ChatDecoder {
     model: String,
     created: u64,
     choices: BTreeMap<u64, Progress>,
+    /// Something was said.
+    begun: bool,
     done: bool,
 }
 
@@ -47,6 +49,7 @@ impl ChatDecoder {
             model: String::new(),
             created: 0,
             choices: BTreeMap::new(),
+            begun: false,
             done: false,
         }
     }
@@ -121,8 +124,10 @@ impl ChatDecoder {
         let progress = self.choices.entry(index).or_default();
         let ended = finish_reason(choice)?;
         progress.finished |= ended;
+        self.begun |= ended;
         if self.operation == Operation::Completions {
             text_choice(choice);
+            self.begun |= choice["text"] != "";
             return Ok(());
         }
         // Together repeats the text beside the delta, Perplexity the whole message.
@@ -140,6 +145,7 @@ impl ChatDecoder {
         for (at, call) in calls.into_iter().flatten().enumerate() {
             progress.call(call, at, &self.id, index)?;
         }
+        self.begun |= delta.iter().any(|(name, member)| name != "role" && *member != "");
         choice.insert("delta".to_owned(), Value::Object(delta));
         Ok(())
     }
@@ -237,7 +243,7 @@ impl Decoder for ChatDecoder {
 
     fn end(&mut self, _out: &mut Vec<openai::Chunk>) -> Result<(), ProviderError> {
         match self.choices.values().all(|progress| progress.finished) {
-            _ if self.choices.is_empty() => Err(ProviderError::empty()),
+            _ if !self.begun => Err(ProviderError::empty()),
             finished if finished || self.done => Ok(()),
             _ => Err(ProviderError::truncated()),
         }

@@ -230,7 +230,9 @@ fn classify(status: u16, said: &Said) -> ErrorKind {
         413 if all.contains("tokens per minute") => ErrorKind::TooLarge,
         400 | 413 | 422 | 500 if says(&CONTEXT) => ErrorKind::ContextLength,
         400 | 422 if says(&KEY) => ErrorKind::Auth,
-        400 | 422 if says(&MODEL) => ErrorKind::NotFound,
+        400 | 422 if says(&MODEL) || (all.contains("model ") && all.contains("does not exist")) => {
+            ErrorKind::NotFound
+        }
         // Groq: no capacity for this tier.
         498 => ErrorKind::Overloaded,
         500..=599 if all.contains("overloaded") || all.contains("over capacity") => ErrorKind::Overloaded,

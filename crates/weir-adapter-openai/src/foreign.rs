@@ -1,7 +1,7 @@
 //! A request of another dialect, written with what this provider takes. Parameters are dealt with in [`crate::encode`].
 
 use serde_json::Value;
-use weir_adapter::descriptor::{Messages, Reasoning, Replay};
+use weir_adapter::descriptor::{Messages, Reasoning, Replay, matches};
 use weir_wire::openai::chat::{Content, KnownPart, Message, Part, Request, Tool};
 
 /// OpenAI's members of messages that the types do not name.
@@ -97,7 +97,7 @@ impl Cleaner<'_> {
             at += 1;
             self.marker(&mut tool.cache_control, &path);
             let known = matches!(tool.kind.as_str(), "" | "function" | "custom")
-                || self.wanted.tools.iter().any(|kind| *kind == tool.kind);
+                || self.wanted.tools.iter().any(|kind| matches(kind, &tool.kind));
             if !known {
                 self.dropped.push(path);
             }
@@ -196,7 +196,7 @@ mod tests {
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let wanted = Messages {
             parts: own(&["search_result"]),
-            tools: own(&["bash_20250124"]),
+            tools: own(&["bash_*"]),
             members: own(&["prefix", "extra_content"]),
             cache_control: true,
             ..Messages::default()

@@ -72,9 +72,9 @@ fn replay(message: &mut Map<String, Value>, wanted: &Reasoning) -> bool {
         return false;
     }
     if wanted.replay == Replay::Forbid {
-        return REASONING
-            .into_iter()
-            .fold(false, |changed, name| message.shift_remove(name).is_some() || changed);
+        let before = message.len();
+        message.retain(|name, _| !REASONING.contains(&name.as_str()));
+        return message.len() != before;
     }
     let Some(field) = wanted.field.as_deref() else { return false };
     let mut changed = false;

@@ -191,7 +191,7 @@ impl<'r> Active<'r> {
 
     /// Whether the model reasons where the request does not say.
     pub(crate) fn reasons(&self) -> Option<Reasons> {
-        self.sets.iter().filter_map(|set| set.reasons).last()
+        self.sets.iter().rev().find_map(|set| set.reasons)
     }
 
     /// Whether the provider takes a parameter of this name at all.

@@ -125,7 +125,7 @@ pub struct Messages {
     pub tool_ids: ToolIds,
     /// Types of content parts that it takes beyond OpenAI's.
     pub parts: Vec<String>,
-    /// Types of tools that it takes beyond `function` and `custom`.
+    /// Types of tools that it takes beyond `function` and `custom`; `*` for any text.
     pub tools: Vec<String>,
     /// Members of messages and of tool calls that it takes beyond OpenAI's.
     pub members: Vec<String>,

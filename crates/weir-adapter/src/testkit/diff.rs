@@ -76,8 +76,29 @@ pub struct Exception {
     pub case: String,
     /// The path, `*` for any text.
     pub path: String,
+    /// Only where neither side says anything: absent, `null`, `[]`, `{}` or an empty text.
+    #[serde(default)]
+    pub nothing: bool,
     /// Why.
     pub reason: String,
+}
+
+impl Exception {
+    fn allows(&self, case: &str, difference: &Difference) -> bool {
+        matches(&self.case, case)
+            && matches(&self.path, &difference.path)
+            && (!self.nothing || (says_nothing(&difference.expected) && says_nothing(&difference.actual)))
+    }
+}
+
+fn says_nothing(value: &Option<Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(list)) => list.is_empty(),
+        Some(Value::Object(object)) => object.is_empty(),
+        Some(_) => false,
+    }
 }
 
 impl Exceptions {
@@ -108,15 +129,12 @@ impl Exceptions {
 
     /// The differences of one case that are not allowed.
     pub fn filter(&self, case: &str, differences: Vec<Difference>) -> Vec<Difference> {
-        differences.into_iter().filter(|difference| !self.allows(case, &difference.path)).collect()
+        differences.into_iter().filter(|difference| !self.allows(case, difference)).collect()
     }
 
     /// Whether this difference of this case is allowed.
-    pub fn allows(&self, case: &str, path: &str) -> bool {
-        let found = self
-            .list
-            .iter()
-            .position(|exception| matches(&exception.case, case) && matches(&exception.path, path));
+    pub fn allows(&self, case: &str, difference: &Difference) -> bool {
+        let found = self.list.iter().position(|exception| exception.allows(case, difference));
         found.inspect(|at| self.used.borrow_mut()[*at] = true).is_some()
     }
 
@@ -151,13 +169,17 @@ mod tests {
     fn exceptions_are_used_or_named() {
         let list = json!([
             {"case": "p/*", "path": "messages[*].name", "reason": "r"},
-            {"case": "q/x", "path": "seed", "reason": "r"}
+            {"case": "q/x", "path": "seed", "reason": "r"},
+            {"case": "q/x", "path": "*", "nothing": true, "reason": "r"}
         ]);
         let exceptions = Exceptions::new(serde_json::from_value(list).unwrap());
         let found = diff(&json!({"messages": [{"name": "n"}]}), &json!({"messages": [{}]}));
         assert_eq!(exceptions.filter("p/1", found.clone()), []);
         assert_eq!(exceptions.filter("q/x", found.clone()), found);
+        assert_eq!(exceptions.unused().len(), 2);
+        let nothing = diff(&json!({"a": null, "b": [], "c": ""}), &json!({"b": {}}));
+        assert_eq!((nothing.len(), exceptions.filter("q/x", nothing)), (3, Vec::new()));
         assert_eq!(exceptions.unused().len(), 1);
-        assert_eq!((exceptions.len(), exceptions.is_empty()), (2, false));
+        assert_eq!((exceptions.len(), exceptions.is_empty()), (3, false));
     }
 }

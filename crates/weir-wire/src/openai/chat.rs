@@ -392,8 +392,8 @@ pub struct ReasoningDetail {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tool {
-    /// `function` as a rule.
-    #[serde(rename = "type")]
+    /// `function` as a rule, also where it is empty (some hosts' clients leave it out).
+    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
     pub kind: String,
     /// The function.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -501,7 +501,8 @@ pub struct ResponseFormat {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JsonSchema {
-    /// Its name.
+    /// Its name; some hosts need none.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// What it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
