@@ -45,7 +45,7 @@ pub(crate) fn translate(message: &wire::Message<'_>) -> Result<Response, Provide
         object: "chat.completion".to_owned(),
         model: message.model.clone(),
         choices: vec![choice],
-        usage: message.usage.as_ref().map(|usage| report(usage)),
+        usage: message.usage.as_ref().map(report),
         ..Response::default()
     };
     if let Some(container) = &message.container {

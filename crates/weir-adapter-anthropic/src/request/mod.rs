@@ -118,7 +118,8 @@ fn body(
         body.insert("system".to_owned(), system);
     }
     body.insert("messages".to_owned(), conversation.messages());
-    if !tools.is_empty() {
+    let none_sent = chat.tools.as_ref().is_some_and(Vec::is_empty);
+    if !tools.is_empty() || none_sent {
         body.insert("tools".to_owned(), Value::Array(tools));
     }
     if let Some(choice) = choice {
@@ -147,17 +148,4 @@ fn refuse(chat: &chat::Request) -> Result<(), EncodeError> {
         return Err(EncodeError::unsupported("modalities", "this provider answers text only"));
     }
     Ok(())
-}
-
-/// The typed request as chat, for tests and callers that have no body.
-#[cfg(test)]
-pub(crate) fn translate(
-    descriptor: &Descriptor,
-    chat: &chat::Request,
-    options: &EncodeOptions<'_>,
-) -> Result<(Value, Vec<String>), EncodeError> {
-    let mut draft = Draft::new(Rules::of(descriptor, options.model));
-    let chat = with_defaults(chat, options)?;
-    let body = body(&chat, options, &mut draft)?;
-    Ok((Value::Object(body), draft.dropped))
 }
