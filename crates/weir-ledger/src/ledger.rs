@@ -173,7 +173,11 @@ impl Ledger {
     /// What is wrong with the ledger, if anything.
     pub fn health(&self) -> Health {
         let spool = &self.inner.spool;
-        self.inner.stats.health(&self.stats(), spool.overflowing(), spool.sync_failed())
+        let mut health = self.inner.stats.health(&self.stats(), spool.overflowing(), spool.sync_failed());
+        if self.inner.drain.lock().as_ref().is_some_and(JoinHandle::is_finished) {
+            health.degraded.push("the drain has ended, rows stay in the spool until a restart".into());
+        }
+        health
     }
 
     /// The store that rows end up in.

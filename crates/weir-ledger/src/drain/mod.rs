@@ -79,7 +79,10 @@ impl Drain {
             if ending {
                 return !self.sources.iter().any(Source::has_live_calls);
             }
-            let _ = tokio::time::timeout(self.interval, orders.changed()).await;
+            // Without anybody left to give orders, the ledger was dropped: what is in the spool stays there.
+            if let Ok(Err(_)) = tokio::time::timeout(self.interval, orders.changed()).await {
+                return false;
+            }
         }
     }
 

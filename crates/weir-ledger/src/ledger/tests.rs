@@ -352,3 +352,19 @@ async fn a_few_long_calls_do_not_keep_the_whole_spool() {
     assert!(totals.is_exact(), "{totals:?}");
     until(|| spool_dirs(dir.path()) == 1).await;
 }
+
+#[tokio::test]
+async fn a_ledger_that_is_dropped_lets_its_spool_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::new());
+    store.fail(u32::MAX);
+    let ledger = start(dir.path(), &store);
+    run(&ledger, 1);
+    let drain = ledger.inner.drain.lock().take();
+    drop(ledger);
+    assert!(!drain.unwrap().await.unwrap());
+    store.fail(0);
+    let next = start(dir.path(), &store);
+    until(|| store.calls().len() == 1).await;
+    assert!(next.flush_and_stop(LONG).await);
+}

@@ -113,7 +113,7 @@ async fn pass_on(mut client: TcpStream, server: u16, commits: Arc<AtomicU32>, cu
                 let Some(count) = count.ok().filter(|count| *count > 0) else { return };
                 server.write_all(&sent[..count]).await.unwrap();
                 let commit = sent[..count].windows(6).any(|word| word == b"COMMIT");
-                if commit && commits.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+                if commit && commits.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                     // The answer means that it is done. Nobody else hears it.
                     assert!(server.read(&mut answered).await.unwrap() > 0);
                     cuts.fetch_add(1, Ordering::Relaxed);
