@@ -1,61 +1,16 @@
 //! What the modules' tests share, and the adapter as a whole.
 
 use bytes::Bytes;
-use http::request::Parts;
 use weir_adapter::testkit::stream;
-use weir_adapter::{Encoder, Front, InvalidRequest, Peek};
 use weir_wire::openai;
 
 use super::*;
 
-/// The descriptor that ships.
-pub(crate) fn descriptor() -> Descriptor {
-    let yaml = include_str!("../../../config/providers/gemini.yaml");
-    serde_saphyr::from_str(yaml).expect("the descriptor reads")
-}
+#[path = "../tests/support/mod.rs"]
+mod support;
 
-/// OpenAI's dialect, as far as tests need it.
-struct TestFront;
-
-impl Front for TestFront {
-    fn dialect(&self) -> &'static str {
-        "openai"
-    }
-
-    fn peek(&self, _: Operation, _: &Parts, _: &[u8]) -> Result<Peek, InvalidRequest> {
-        unreachable!("tests peek by themselves")
-    }
-
-    fn decode(&self, operation: Operation, body: &[u8]) -> Result<openai::Request, InvalidRequest> {
-        let wrong = |error| InvalidRequest::body(&error);
-        match operation {
-            Operation::Chat => serde_json::from_slice(body).map(openai::Request::Chat).map_err(wrong),
-            Operation::Completions => {
-                serde_json::from_slice(body).map(openai::Request::Completions).map_err(wrong)
-            }
-            Operation::Embeddings => {
-                serde_json::from_slice(body).map(openai::Request::Embeddings).map_err(wrong)
-            }
-        }
-    }
-
-    fn encoder(&self, _: &Request) -> Box<dyn Encoder> {
-        unreachable!("tests read chunks")
-    }
-
-    fn error(&self, _: u16, error: &openai::Error) -> Bytes {
-        error.to_body().into()
-    }
-
-    fn error_event(&self, error: &openai::Error) -> Bytes {
-        error.to_body().into()
-    }
-}
-
-pub(crate) fn request(operation: Operation, body: &serde_json::Value) -> Request {
-    let peek = Peek { model: body["model"].as_str().unwrap_or_default().to_owned(), ..Peek::default() };
-    Request::new(operation, Arc::new(TestFront), body.to_string().into(), peek)
-}
+pub(crate) use support::front::request;
+pub(crate) use support::{descriptor, spec};
 
 /// Reads the reply to a chat request, whole or as a stream.
 pub(crate) fn decoder(body: &serde_json::Value) -> Box<dyn weir_adapter::Decoder> {

@@ -6,7 +6,7 @@ use weir_adapter::{EncodeOptions, ErrorKind, Operation, WireBody};
 use weir_wire::openai;
 
 use crate::adapter;
-use crate::tests::{chunks, decoder, descriptor, request};
+use crate::tests::{chunks, decoder, descriptor, request, spec};
 
 fn whole(body: Value) -> Result<openai::chat::Response, weir_adapter::ProviderError> {
     let mut decoder = decoder(&json!({"model": "m", "messages": []}));
@@ -36,6 +36,7 @@ fn replay(model: &str, message: &openai::chat::Message) -> Value {
     assert_eq!(wire.dropped, Vec::<String>::new());
     let WireBody::Bytes(bytes) = &wire.body else { panic!("bytes") };
     let body: Value = serde_json::from_slice(bytes).unwrap();
+    spec::check(&wire.path, &body);
     body["contents"][1]["parts"].clone()
 }
 
@@ -202,7 +203,9 @@ fn every_finish_reason_has_its_word() {
         ("MISSING_THOUGHT_SIGNATURE", ErrorKind::InvalidRequest),
     ] {
         let body = json!({"candidates": [{"finishReason": reason, "finishMessage": "why"}], "usageMetadata": {"promptTokenCount": 3}});
-        for error in [whole(body.clone()).unwrap_err(), chunks(&sse(&[body.clone()])).unwrap_err()] {
+        for error in
+            [whole(body.clone()).unwrap_err(), chunks(&sse(std::slice::from_ref(&body))).unwrap_err()]
+        {
             assert_eq!(
                 (error.kind, error.error.code.as_deref()),
                 (kind, Some(&*reason.to_ascii_lowercase()))
@@ -235,7 +238,7 @@ fn blocked_empty_and_cut_replies_are_told_apart() {
     assert_eq!(response.choices[0].finish_reason.as_deref(), Some("length"));
     assert_eq!(response.choices[0].message.text(), "");
     let open = json!({"candidates": [{"content": {"parts": [{"text": "x"}]}}]});
-    for cut in [String::new(), sse(&[open.clone()]), format!("{}data: {{\"candi", sse(&[open]))] {
+    for cut in [String::new(), sse(std::slice::from_ref(&open)), format!("{}data: {{\"candi", sse(&[open]))] {
         let kind = chunks(&cut).unwrap_err().kind;
         assert!(matches!(kind, ErrorKind::Truncated | ErrorKind::Nonsense), "{cut}: {kind:?}");
     }

@@ -84,15 +84,21 @@ fn other_part(other: &Extra, path: &str, dropped: &mut Vec<String>) -> Result<Op
 
 fn document(file: &File, path: &str) -> Result<Part, EncodeError> {
     let name = file.filename.as_deref().unwrap_or_default();
+    let named = |mut part: Part| {
+        if let Some(file) = &mut part.file_data {
+            file.mime_type = file.mime_type.take().or_else(|| by_extension(name).map(str::to_owned));
+        }
+        part
+    };
     match (&file.file_data, &file.file_id) {
         (Some(data), _) if data.starts_with("data:") || is_uri(data) => {
-            source(data, &format!("{path}.file.file_data"))
+            source(data, &format!("{path}.file.file_data")).map(named)
         }
         // Base64 without the URL around it.
         (Some(data), _) => {
             Ok(inline(by_extension(name).unwrap_or("application/pdf").to_owned(), data.clone()))
         }
-        (None, Some(id)) if is_uri(id) => source(id, &format!("{path}.file.file_id")),
+        (None, Some(id)) if is_uri(id) => source(id, &format!("{path}.file.file_id")).map(named),
         (None, Some(id)) if id.starts_with("files/") => {
             let mime_type = by_extension(name).map(str::to_owned);
             let file_data = FileData { mime_type, file_uri: format!("{FILES}{id}") };
@@ -148,7 +154,7 @@ fn by_extension(name: &str) -> Option<&'static str> {
         "csv" => "text/csv",
         "html" => "text/html",
         "json" => "application/json",
-        "mp3" => "audio/mp3",
+        "mp3" => "audio/mpeg",
         "wav" => "audio/wav",
         "flac" => "audio/flac",
         "ogg" => "audio/ogg",

@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 use weir_adapter::{EncodeError, EncodeOptions, Operation, WireBody, WireRequest};
 
 use crate::adapter;
-use crate::tests::{descriptor, request};
+use crate::tests::{descriptor, request, spec};
 
 #[track_caller]
 fn encode(model: &str, body: &Value) -> Result<WireRequest, EncodeError> {
-    adapter(descriptor()).encode(&request(Operation::Chat, body), &EncodeOptions::new(model))
+    let wire = adapter(descriptor()).encode(&request(Operation::Chat, body), &EncodeOptions::new(model))?;
+    spec::check(&wire.path, &body_of(&wire));
+    Ok(wire)
 }
 
 fn body_of(wire: &WireRequest) -> Value {
@@ -233,13 +235,13 @@ fn settings_have_their_places() {
         json!({"messages": [{"role": "user", "content": "q"}], "max_completion_tokens": 9, "temperature": 3, "top_p": 0.5, "top_k": 4,
             "stop": ["a", "b", "c", "d", "e", "f"], "n": 2, "seed": 7, "presence_penalty": 0.5, "frequency_penalty": 1, "logprobs": true,
             "top_logprobs": 3, "logit_bias": {"1": 2}, "service_tier": "flex", "user": "u", "metadata": {"a": "b"}, "store": false,
-            "prompt_cache_key": "k", "stream_options": {"include_usage": true}, "safety_settings": [{"category": "C", "threshold": "OFF"}],
+            "prompt_cache_key": "k", "stream_options": {"include_usage": true}, "safety_settings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"}],
             "extra_body": {"google": {"cached_content": "cachedContents/x", "unknown": 1}}, "verbosity": "low",
             "modalities": ["text", "audio"], "audio": {"voice": "Kore", "format": "wav"}}),
         json!({"generationConfig": {"temperature": 2, "topP": 0.5, "topK": 4, "presencePenalty": 0.5, "frequencyPenalty": 1, "seed": 7,
                 "stopSequences": ["a", "b", "c", "d", "e"], "maxOutputTokens": 9, "candidateCount": 2, "responseLogprobs": true, "logprobs": 3,
                 "responseModalities": ["TEXT", "AUDIO"], "speechConfig": {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Kore"}}}},
-            "safetySettings": [{"category": "C", "threshold": "OFF"}], "cachedContent": "cachedContents/x"}),
+            "safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"}], "cachedContent": "cachedContents/x"}),
         &[
             "temperature",
             "stop[5]",
@@ -364,8 +366,10 @@ fn the_same_request_gives_the_same_bytes_and_streams_have_their_path() {
 #[test]
 fn embeddings_of_one_and_of_several() {
     let encode = |body: Value| {
-        adapter(descriptor())
-            .encode(&request(Operation::Embeddings, &body), &EncodeOptions::new("gemini-embedding-001"))
+        let request = request(Operation::Embeddings, &body);
+        let wire = adapter(descriptor()).encode(&request, &EncodeOptions::new("gemini-embedding-001"))?;
+        spec::check(&wire.path, &body_of(&wire));
+        Ok::<WireRequest, EncodeError>(wire)
     };
     let one = encode(
         json!({"input": "a", "dimensions": 3, "encoding_format": "base64", "task_type": "RETRIEVAL_QUERY"}),

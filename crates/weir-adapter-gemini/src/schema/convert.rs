@@ -9,6 +9,11 @@ use super::{Use, is_annotation};
 /// The most nodes that a schema may have once its references are written out.
 const MOST_NODES: usize = 20_000;
 
+/// How deep a schema may be.
+const MOST_DEPTH: usize = 100;
+/// How many places are reported one by one.
+const MOST_REPORTS: usize = 100;
+
 /// What the JSON form keeps, besides the structure that is walked.
 const JSON_KEPT: &[&str] = &[
     "$id",
@@ -36,16 +41,18 @@ pub(super) struct Converter<'c> {
     /// References that are being written out.
     open: Vec<String>,
     nodes: usize,
+    depth: usize,
 }
 
 impl<'c> Converter<'c> {
     pub(super) fn new(root: &'c Value, usage: Use<'c>, dropped: &'c mut Vec<String>) -> Converter<'c> {
-        Converter { root, usage, dropped, open: Vec::new(), nodes: 0 }
+        Converter { root, usage, dropped, open: Vec::new(), nodes: 0, depth: 0 }
     }
 
     // === OpenAPI's subset ===
 
     pub(super) fn openapi(&mut self, schema: &Value, path: &str) -> Result<Node, EncodeError> {
+        self.enter()?;
         let depth = self.open.len();
         let flat = self.flat(schema, path)?;
         let mut node = Node::new();
@@ -58,6 +65,7 @@ impl<'c> Converter<'c> {
             node.insert("nullable".to_owned(), true.into());
         }
         self.open.truncate(depth);
+        self.depth -= 1;
         Ok(node)
     }
 
@@ -138,8 +146,11 @@ impl<'c> Converter<'c> {
             "minItems" | "maxItems" | "minLength" | "maxLength" | "minProperties" | "maxProperties" => {
                 whole(value)
             }
-            "exclusiveMinimum" => return Ok(self.exclusive(("minimum", 1), name, value, node, path)),
-            "exclusiveMaximum" => return Ok(self.exclusive(("maximum", -1), name, value, node, path)),
+            "exclusiveMinimum" | "exclusiveMaximum" => {
+                let bound = if name == "exclusiveMinimum" { ("minimum", 1) } else { ("maximum", -1) };
+                self.exclusive(bound, name, value, node, path);
+                return Ok(());
+            }
             _ => None,
         };
         match kept {
@@ -202,6 +213,7 @@ impl<'c> Converter<'c> {
 
     pub(super) fn json(&mut self, schema: &Value, path: &str) -> Result<Value, EncodeError> {
         let Value::Object(source) = schema else { return Ok(schema.clone()) };
+        self.enter()?;
         let depth = self.open.len();
         let flat = if source.contains_key("allOf") { self.flat(schema, path)? } else { source.clone() };
         let mut node = Node::new();
@@ -227,6 +239,7 @@ impl<'c> Converter<'c> {
             }
         }
         self.open.truncate(depth);
+        self.depth -= 1;
         Ok(Value::Object(node))
     }
 
@@ -243,13 +256,11 @@ impl<'c> Converter<'c> {
     /// One node with its reference resolved, `allOf` merged and `const` as `enum`. References stay open (no second
     /// time within) until the caller closes them.
     fn flat(&mut self, schema: &Value, path: &str) -> Result<Node, EncodeError> {
-        self.nodes += 1;
-        if self.nodes > MOST_NODES {
-            let message =
-                "the schema refers to its own parts so often that it can't be written out for this provider";
-            return Err(EncodeError::unsupported(self.usage.path, message));
-        }
-        let Value::Object(source) = schema else { return Ok(Node::new()) };
+        self.enter()?;
+        let Value::Object(source) = schema else {
+            self.depth -= 1;
+            return Ok(Node::new());
+        };
         let mut node = source.clone();
         node.shift_remove("allOf");
         if let Some(constant) = node.shift_remove("const") {
@@ -262,7 +273,19 @@ impl<'c> Converter<'c> {
             let member = self.flat(member, path)?;
             merge(&mut node, member);
         }
+        self.depth -= 1;
         Ok(node)
+    }
+
+    /// One node more, one level deeper.
+    fn enter(&mut self) -> Result<(), EncodeError> {
+        self.nodes += 1;
+        self.depth += 1;
+        if self.nodes <= MOST_NODES && self.depth <= MOST_DEPTH {
+            return Ok(());
+        }
+        let message = "the schema is too deep, or refers to its own parts too often, to be written out for this provider";
+        Err(EncodeError::unsupported(self.usage.path, message))
     }
 
     fn follow(&mut self, reference: &str, node: &mut Node, path: &str) -> Result<(), EncodeError> {
@@ -282,6 +305,7 @@ impl<'c> Converter<'c> {
 
     fn drop_keyword(&mut self, path: &str, name: &str) {
         let place = format!("{path}.{name}");
+        let place = if self.dropped.len() < MOST_REPORTS { place } else { self.usage.path.to_owned() };
         if !self.dropped.contains(&place) {
             self.dropped.push(place);
         }

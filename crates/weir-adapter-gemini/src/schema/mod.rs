@@ -188,8 +188,24 @@ mod tests {
                 json!({"type": "object", "properties": {"a": inner, "b": inner}}),
             );
         }
-        let schema = json!({"$ref": "#/$defs/L0", "$defs": defs});
-        let error = openapi(&schema, Use { path: "s", ordered: false }, &mut Vec::new()).unwrap_err();
-        assert!(matches!(error, EncodeError::Unsupported { param, .. } if param == "s"));
+        let wide = json!({"$ref": "#/$defs/L0", "$defs": defs});
+        let chain: Map<String, Value> =
+            (0..5000).map(|at| (format!("C{at}"), json!({"$ref": format!("#/$defs/C{}", at + 1)}))).collect();
+        let long = json!({"$ref": "#/$defs/C0", "$defs": chain});
+        for schema in [wide, long] {
+            let usage = Use { path: "s", ordered: false };
+            let error = openapi(&schema, usage, &mut Vec::new()).unwrap_err();
+            assert!(matches!(error, EncodeError::Unsupported { param, .. } if param == "s"));
+        }
+    }
+
+    #[test]
+    fn reports_are_bounded() {
+        let each: Map<String, Value> =
+            (0..1000).map(|at| (format!("p{at}"), json!({"type": "string", "format": "email"}))).collect();
+        let schema = json!({"type": "object", "properties": each});
+        let mut dropped = Vec::new();
+        openapi(&schema, Use { path: "s", ordered: false }, &mut dropped).unwrap();
+        assert_eq!((dropped.len(), dropped[100].as_str()), (101, "s"));
     }
 }
