@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
+    SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Connection, Row};
+use sqlx::{Arguments, AssertSqlSafe, Connection, Row};
 use weir_ledger::{
     Answer, Batch, CallRecord, Page, Recent, Spend, SpendQuery, Store, StoreError, StoreHealth, Totals,
     Written,
@@ -92,7 +92,7 @@ async fn write_new(connection: &mut SqliteConnection, batch: &Batch) -> Result<O
     for (table, columns, rows) in [("calls", &CALLS[..], &calls), ("attempts", &ATTEMPTS[..], &attempts)] {
         for chunk in chunks(rows) {
             let sql = insert(table, columns, chunk.len(), "ON CONFLICT DO NOTHING");
-            new += bound(sql, chunk).execute(&mut *tx).await?.rows_affected();
+            new += bound(sql, chunk)?.execute(&mut *tx).await?.rows_affected();
         }
     }
     if new != batch.len() as u64 {
@@ -110,13 +110,13 @@ async fn write_missing(connection: &mut SqliteConnection, batch: &Batch) -> Resu
     let mut old = Replayed::default();
     for row in &batch.calls {
         let sql = insert("calls", &CALLS, 1, "ON CONFLICT DO NOTHING");
-        if bound(sql, &[call_cells(row)]).execute(&mut *tx).await?.rows_affected() == 0 {
+        if bound(sql, &[call_cells(row)])?.execute(&mut *tx).await?.rows_affected() == 0 {
             old.calls.insert(row.id);
         }
     }
     for row in &batch.attempts {
         let sql = insert("attempts", &ATTEMPTS, 1, "ON CONFLICT DO NOTHING");
-        if bound(sql, &[attempt_cells(row)]).execute(&mut *tx).await?.rows_affected() == 0 {
+        if bound(sql, &[attempt_cells(row)])?.execute(&mut *tx).await?.rows_affected() == 0 {
             old.attempts.insert(row.id);
         }
     }
@@ -133,7 +133,7 @@ async fn add_daily(connection: &mut SqliteConnection, rollup: &Rollup<'_>) -> Re
         format!("ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), sums.collect::<Vec<_>>().join(", "));
     for chunk in chunks(&rollup.cells()) {
         let sql = insert("spend_daily", &SPEND_DAILY, chunk.len(), &conflict);
-        bound(sql, chunk).execute(&mut *connection).await?;
+        bound(sql, chunk)?.execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -157,14 +157,19 @@ fn insert(table: &str, columns: &[Column], rows: usize, conflict: &str) -> Strin
     )
 }
 
-type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
 
-fn bound<'q>(sql: String, rows: &[Vec<Cell<'_>>]) -> Statement<'q> {
-    let statement = sqlx::query(AssertSqlSafe(sql));
-    rows.iter().flatten().fold(statement, |statement, cell| match cell {
-        Cell::Int(value) => statement.bind(*value),
-        Cell::Text(value) => statement.bind(value.as_deref().map(str::to_owned)),
-    })
+fn bound<'q>(sql: String, rows: &[Vec<Cell<'_>>]) -> Result<Statement<'q>, sqlx::Error> {
+    let mut arguments = SqliteArguments::default();
+    arguments.reserve(rows.len() * rows.first().map_or(0, Vec::len), 0);
+    for cell in rows.iter().flatten() {
+        match cell {
+            Cell::Int(value) => arguments.add(*value),
+            Cell::Text(value) => arguments.add(value.as_deref().map(str::to_owned)),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(sqlx::query_with(AssertSqlSafe(sql), arguments))
 }
 
 async fn schema(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
