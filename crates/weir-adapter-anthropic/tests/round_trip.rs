@@ -202,6 +202,13 @@ fn foreign_message() -> Message {
                 index: Some(1),
                 ..ReasoningDetail::default()
             },
+            ReasoningDetail {
+                kind: "google.part".to_owned(),
+                format: Some("google-gemini-v1".to_owned()),
+                index: Some(2),
+                extra: Map::from_iter([("part".to_owned(), json!({"executableCode": {"code": "1"}}))]),
+                ..ReasoningDetail::default()
+            },
         ]),
         tool_calls: Some(vec![ToolCall {
             id: Some("call_1".to_owned()),
@@ -268,7 +275,10 @@ fn and_so_they_do_in_streams() {
             reasoning_details: Some(vec![text]),
             ..Delta::default()
         },
-        Delta { reasoning_details: Some(vec![signature, details[1].clone()]), ..Delta::default() },
+        Delta {
+            reasoning_details: Some(vec![signature, details[1].clone(), details[2].clone()]),
+            ..Delta::default()
+        },
         Delta { content: Some(Content::Text("Moment".to_owned())), ..Delta::default() },
         Delta { tool_calls: Some(vec![call]), ..Delta::default() },
     ];
@@ -344,6 +354,22 @@ fn plain_reasoning_and_parallel_calls_in_any_order() {
         (back.messages[0].reasoning_content.as_deref(), &back.messages[0].reasoning_details),
         (Some("ab"), &None)
     );
+}
+
+#[test]
+fn pictures_that_a_model_made() {
+    let images = json!([{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}}]);
+    let extra = Map::from_iter([("images".to_owned(), images)]);
+    let block =
+        json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw=="}});
+    let streamed = support::assemble(&support::written(&[chunk(
+        Delta { extra: extra.clone(), ..Delta::default() },
+        Some("stop"),
+    )]));
+    assert_eq!(streamed["content"], json!([block]));
+    let message = Message { extra, ..Message::default() };
+    let response = Response { choices: vec![Choice { message, ..Choice::default() }], ..Response::default() };
+    assert_eq!(support::written_whole(openai::Response::Chat(response))["content"], json!([block]));
 }
 
 #[test]

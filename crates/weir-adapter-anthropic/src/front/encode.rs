@@ -145,6 +145,7 @@ impl MessageEncoder {
         if let Some(Value::Array(blocks)) = delta.extra.get(BLOCKS) {
             blocks.iter().for_each(|block| self.carried(block, out));
         }
+        whole::images(&delta.extra).into_iter().for_each(|image| self.block(image, out));
         for call in delta.tool_calls.into_iter().flatten() {
             self.call(call, out);
         }

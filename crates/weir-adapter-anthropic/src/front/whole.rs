@@ -69,13 +69,11 @@ pub(super) fn reasoning(detail: &ReasoningDetail) -> Option<Value> {
         return Some(block);
     }
     let text = detail.text.as_deref().or(detail.summary.as_deref());
-    match text {
-        Some(text) => Some(json!({"type": "thinking", "thinking": text, "signature": signature(detail)})),
-        None if detail.data.is_some() || detail.signature.is_some() => {
-            Some(json!({"type": "redacted_thinking", "data": carrier::pack(detail)}))
-        }
-        None => None,
+    if let Some(text) = text {
+        return Some(json!({"type": "thinking", "thinking": text, "signature": signature(detail)}));
     }
+    // Anthropic's own has text or data; of others, whatever it is must come back.
+    (!own).then(|| json!({"type": "redacted_thinking", "data": carrier::pack(detail)}))
 }
 
 /// The signature that brings a foreign detail back; none of its own where there is nothing to prove.
@@ -105,6 +103,7 @@ fn blocks(message: &Message, response: &str) -> Vec<Value> {
         }
         out.push(block);
     }
+    out.extend(images(&message.extra));
     for (at, call) in message.tool_calls.iter().flatten().enumerate() {
         let id = call.id.clone().filter(|id| !id.is_empty()).unwrap_or_else(|| call_id(response, at));
         out.extend(hung(&id, call));
@@ -119,6 +118,20 @@ fn blocks(message: &Message, response: &str) -> Vec<Value> {
         );
     }
     out
+}
+
+/// Pictures that the model made, as blocks. Anthropic's models make none: the block is that of a request.
+pub(super) fn images(extra: &Map<String, Value>) -> Vec<Value> {
+    let images = extra.get("images").and_then(Value::as_array).into_iter().flatten();
+    let source = |image: &Value| {
+        let url = image["image_url"]["url"].as_str()?;
+        let data = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
+        Some(match data {
+            Some((media, data)) => json!({"type": "base64", "media_type": media, "data": data}),
+            None => json!({"type": "url", "url": url}),
+        })
+    };
+    images.filter_map(source).map(|source| json!({"type": "image", "source": source})).collect()
 }
 
 /// An annotation as a citation.
