@@ -1,5 +1,6 @@
 //! Chat completions.
 
+use base64::Engine as _;
 use serde_json::{Map, Value, json};
 
 use super::models::{self, Kind};
@@ -130,16 +131,19 @@ fn choice(call: &Call<'_>, index: usize, answer: &Answer, audio: bool) -> Value 
     json!({"index": index, "message": message, "logprobs": logprobs, "finish_reason": finish_reason(call, answer)})
 }
 
-/// A spoken answer: the bytes are not sound, but as many as sound would be.
+/// A spoken answer.
 fn spoken(call: &Call<'_>, answer: &Answer) -> Value {
-    use base64::Engine as _;
-    let bytes = vec![0_u8; 240 * answer.text.len().max(1)];
     json!({
         "id": format!("audio_{:016x}", hash(call.number)),
-        "data": base64::engine::general_purpose::STANDARD.encode(bytes),
+        "data": sound(&answer.text),
         "expires_at": now_us() / 1_000_000 + 3600,
         "transcript": answer.text,
     })
+}
+
+/// Not sound, but about as many bytes in base64 as the spoken text would be.
+pub(super) fn sound(text: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(vec![0_u8; 240 * text.len().max(1)])
 }
 
 /// The id of a tool call; no two calls of this simulator share one.

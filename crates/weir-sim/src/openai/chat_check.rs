@@ -62,7 +62,29 @@ pub(crate) fn check(body: &Value, kind: Kind, strict_fields: bool) -> Check {
     }
     tools(body)?;
     response_format(body)?;
+    audio(body)?;
     streaming(body)
+}
+
+/// Speech needs a voice and a format; a stream can only carry one.
+fn audio(body: &Value) -> Check {
+    if !super::chat::wants_audio(body) {
+        return Ok(());
+    }
+    for name in ["voice", "format"] {
+        if body["audio"][name].is_null() {
+            return Err(error::missing(&format!("audio.{name}")));
+        }
+    }
+    if body["stream"] == true && body["audio"]["format"] != "pcm16" {
+        let why = "'audio.format' must be 'pcm16' when 'stream' is true.";
+        return Err(error::invalid(
+            &format!("Unsupported value: {why}"),
+            Some("audio.format"),
+            Some("unsupported_value"),
+        ));
+    }
+    Ok(())
 }
 
 fn known_fields(body: &Value) -> Check {

@@ -75,16 +75,11 @@ impl Writer<'_> {
         // Reasoning that is not shown is billed all the same, with the first thing that is.
         let mut hidden =
             if self.call.behaviour.has("reasoning") { 0 } else { tokens::count(&answer.reasoning) };
-        for piece in tokens::pieces(&answer.text) {
-            let logprobs = (self.call.body["logprobs"] == true)
-                .then(|| chat::logprobs(piece, chat::top_logprobs(self.call.body)));
-            self.delta_with(
-                index,
-                json!({field: piece}),
-                1 + std::mem::take(&mut hidden),
-                logprobs,
-                Value::Null,
-            );
+        if chat::wants_audio(self.call.body) {
+            self.audio(index, answer);
+            hidden = 0;
+        } else {
+            self.text(index, answer, field, &mut hidden);
         }
         for (at, tool_call) in answer.calls.iter().enumerate() {
             let id = chat::call_id(self.call, index, at);
@@ -101,6 +96,25 @@ impl Writer<'_> {
         } else {
             self.pieces.add(bytes, hidden);
         }
+    }
+
+    fn text(&mut self, index: usize, answer: &Answer, field: &str, hidden: &mut u64) {
+        for piece in tokens::pieces(&answer.text) {
+            let logprobs = (self.call.body["logprobs"] == true)
+                .then(|| chat::logprobs(piece, chat::top_logprobs(self.call.body)));
+            self.delta_with(index, json!({field: piece}), 1 + std::mem::take(hidden), logprobs, Value::Null);
+        }
+    }
+
+    /// A spoken answer: an id, then the transcript with sound beside it, then when it expires.
+    fn audio(&mut self, index: usize, answer: &Answer) {
+        let id = format!("audio_{:016x}", hash(self.call.number));
+        self.delta(index, json!({"audio": {"id": id, "transcript": ""}}), 0);
+        for piece in tokens::pieces(&answer.text) {
+            // A token of text and two of sound.
+            self.delta(index, json!({"audio": {"transcript": piece, "data": chat::sound(piece)}}), 3);
+        }
+        self.delta(index, json!({"audio": {"expires_at": self.heading.created + 3600}}), 0);
     }
 
     /// The first chunk: the role, and with a tool call nothing else, since that comes with the call.

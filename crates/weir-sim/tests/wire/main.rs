@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod client;
+mod connection;
 mod gemini;
 mod openai;
 mod shapes;

@@ -250,3 +250,30 @@ async fn embeddings_take_text_and_tokens() {
     let bad = json!({"model": "text-embedding-3-small", "input": [], "dimensions": 8});
     assert_eq!(post(&sim, "/v1/embeddings", &bad).await.status, 400);
 }
+
+#[tokio::test]
+async fn speech_is_billed_as_audio_whole_and_streamed() {
+    let sim = sim(SimConfig::default());
+    let spoken = |format: &str, more: Value| {
+        let body = with(
+            hello("gpt-audio"),
+            json!({"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": format}}),
+        );
+        with(body, more)
+    };
+    let whole = post(&sim, CHAT, &spoken("wav", json!({}))).await.json();
+    let options = json!({"stream": true, "stream_options": {"include_usage": true}});
+    let chunks = post(&sim, CHAT, &spoken("pcm16", options.clone())).await.events();
+    let pieces =
+        chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["audio"]["transcript"].as_str());
+    assert_eq!(
+        pieces.collect::<String>(),
+        whole["choices"][0]["message"]["audio"]["transcript"].as_str().unwrap()
+    );
+    assert_eq!(chunks.last().unwrap()["usage"], whole["usage"]);
+    assert!(whole["usage"]["completion_tokens_details"]["audio_tokens"].as_u64() > Some(10));
+    assert_eq!(post(&sim, CHAT, &spoken("wav", options)).await.json()["error"]["param"], "audio.format");
+    let heard = json!({"role": "user", "content": [{"type": "input_audio", "input_audio": {"format": "wav", "data": "A".repeat(8000)}}]});
+    let heard = post(&sim, CHAT, &with(hello("gpt-audio"), json!({"messages": [heard]}))).await.json();
+    assert_eq!(heard["usage"]["prompt_tokens_details"]["audio_tokens"], 6);
+}
