@@ -215,3 +215,7 @@ fn segment(text: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+#[path = "adapter_tests.rs"]
+mod tests;

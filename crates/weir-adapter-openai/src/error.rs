@@ -241,3 +241,7 @@ fn classify(status: u16, said: &Said) -> ErrorKind {
         _ => by_status,
     }
 }
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod tests;
