@@ -1,1 +1,12 @@
-//! Tests of the whole project live in `tests/`; this library is empty.
+//! The whole process against simulated providers: what the tests in `tests/cases` stand on.
+//!
+//! [`Weir`] is the real binary in a folder of its own on a free port; [`Bench`] is one with a simulator behind it, and
+//! knows how to ask, to wait for rows and to audit them.
+
+mod answer;
+mod bench;
+mod process;
+
+pub use answer::{Answer, Event, client, events};
+pub use bench::{Bench, PRICES, config, rows_by_request};
+pub use process::{Weir, binary, descriptors, free_port, root, signal};

@@ -1,0 +1,7 @@
+//! The reliability cases in their short form, against the real binary and simulated providers. Each module says which.
+//!
+//! Cases that are proved nearer to their code: W-005, W-006 and W-008 in `weir-ledger` (spool and its simulated disk),
+//! W-032 in `weir-catalog`, W-035 in `weir-wire` and the adapters. The full forms are run by `tests/long`.
+
+mod kills;
+mod usage;
