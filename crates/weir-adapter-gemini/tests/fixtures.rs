@@ -125,6 +125,36 @@ fn cut_everywhere(case: &Case, body: &[u8]) -> Result<(), String> {
 }
 
 #[test]
+fn damaged_replies_are_errors_and_never_panics() {
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut report = Report::new("Gemini's replies, damaged");
+    for case in cases("generate_content") {
+        let body = case.response();
+        let mut result = Ok(());
+        for _ in 0..10 {
+            let mut damaged = body[..random(body.len()) + 1].to_vec();
+            let (at, byte) = (random(damaged.len()), random(256) as u8);
+            damaged[at] = byte;
+            let _ = chat_decoder().whole(&damaged);
+            let _ = decoder(Operation::Embeddings, &json!({"model": "m", "input": "x"})).whole(&damaged);
+            let _ = adapter().error(StatusCode::BAD_GATEWAY, &case.response_headers(), &damaged);
+            let _ = stream::decode(&mut *chat_decoder(), &damaged, &[]);
+            // What is cut in the middle is not complete.
+            let cut = &body[..random(body.trim_ascii_end().len().saturating_sub(2)) + 1];
+            if !is_stream(&case, &body) && chat_decoder().whole(cut).is_ok() {
+                result = Err(format!("read from its first {} bytes", cut.len()));
+            }
+        }
+        report.ran(case.id(), result);
+    }
+    report.finish(least(90));
+}
+
+#[test]
 fn signatures_of_replies_go_back_in_order() {
     let mut report = Report::new("Gemini's signatures, sent back");
     for case in cases("generate_content").into_iter().filter(|case| !case.is_error()) {

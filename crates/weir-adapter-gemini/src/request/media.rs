@@ -127,6 +127,11 @@ fn source(url: &str, path: &str) -> Result<Part, EncodeError> {
         return Err(InvalidRequest::value(path, "a data: URL must hold base64: data:TYPE;base64,DATA").into());
     };
     let mime_type = head.split(';').next().unwrap_or_default();
+    if mime_type.is_empty() {
+        return Err(
+            InvalidRequest::value(path, "a data: URL must name its type: data:TYPE;base64,DATA").into()
+        );
+    }
     Ok(inline(mime_type.to_owned(), data.to_owned()))
 }
 

@@ -164,7 +164,7 @@ fn media_come_by_url_and_as_data() {
     }
     let detail = part(json!({"type": "image_url", "image_url": {"url": "https://x/a", "detail": "low"}}));
     check("gemini-2.5-flash", detail, json!({}), &["messages[0].content[0].image_url.detail"]);
-    for url in ["file:///etc/passwd", "data:image/png,abc"] {
+    for url in ["file:///etc/passwd", "data:image/png,abc", "data:;base64,AAAA"] {
         let body = part(json!({"type": "image_url", "image_url": {"url": url}}));
         assert!(matches!(encode("m", &body), Err(EncodeError::Invalid(_))), "{url}");
     }
