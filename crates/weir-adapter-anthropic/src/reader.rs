@@ -26,7 +26,7 @@ impl Reader for MessageReader {
         let message = reply::parse(body)?;
         let semantic = !message.content.is_empty() || message.stop_reason.is_some();
         let output_bytes = message.content.iter().map(|raw| raw.get().len()).sum();
-        self.report(message.usage);
+        self.report(message.usage, true);
         self.complete = true;
         Ok(Glance { semantic, usage_end: usage_end(body), output_bytes, ..Glance::default() })
     }
@@ -35,15 +35,16 @@ impl Reader for MessageReader {
         let event = sse::event(frame);
         let content = Glance { semantic: true, output_bytes: frame.len(), ..Glance::default() };
         match event.event {
-            b"content_block_delta" => return Ok(content),
+            b"content_block_delta" if ends_as_delta(frame) => return Ok(content),
             b"content_block_stop" | b"ping" => return Ok(Glance::default()),
             _ => {}
         }
         let Some(data) = stream::data(frame)? else { return Ok(Glance::default()) };
-        let event: wire::Event<'_> = serde_json::from_slice(&data).map_err(|_| stream::nonsense())?;
+        let event: wire::Event<'_> =
+            serde_json::from_slice(&data).map_err(|error| stream::unreadable(&error))?;
         match &*event.kind {
             "message_start" => {
-                self.report(event.message.and_then(|message| message.usage));
+                self.report(event.message.and_then(|message| message.usage), false);
                 Ok(Glance::default())
             }
             "content_block_start" => match begins_with_content(event.content_block) {
@@ -52,7 +53,7 @@ impl Reader for MessageReader {
             },
             "content_block_delta" => Ok(content),
             "message_delta" => {
-                self.report(event.usage);
+                self.report(event.usage, true);
                 let semantic = event.delta.is_some_and(|delta| delta.stop_reason.is_some());
                 let usage_end =
                     sse::data_range(frame).and_then(|range| Some(range.start + usage_end(&frame[range])?));
@@ -77,11 +78,21 @@ impl Reader for MessageReader {
 }
 
 impl MessageReader {
-    fn report(&mut self, usage: Option<wire::Usage>) {
+    /// Takes a report over. The output in a stream's first one is a placeholder: only a later one counts.
+    fn report(&mut self, usage: Option<wire::Usage>, counts: bool) {
         let Some(usage) = usage else { return };
         self.reported.update(usage);
-        self.usage = Some(self.reported.classes());
+        if counts {
+            self.usage = Some(self.reported.classes());
+        }
     }
+}
+
+/// Whether a delta's event is whole, as far as its end tells: two closing braces, perhaps with padding. What ends
+/// otherwise is parsed.
+fn ends_as_delta(frame: &[u8]) -> bool {
+    let Some(frame) = frame.trim_ascii_end().strip_suffix(b"}") else { return false };
+    frame.trim_ascii_end().ends_with(b"}")
 }
 
 /// Whether a block has content from its start: text and thinking begin empty.

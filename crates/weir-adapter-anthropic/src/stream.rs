@@ -67,7 +67,7 @@ impl Decoder for MessageDecoder {
 
     fn frame(&mut self, frame: &[u8], out: &mut Vec<openai::Chunk>) -> Result<(), ProviderError> {
         let Some(data) = data(frame)? else { return Ok(()) };
-        let event: wire::Event<'_> = serde_json::from_slice(&data).map_err(|_| nonsense())?;
+        let event: wire::Event<'_> = serde_json::from_slice(&data).map_err(|error| unreadable(&error))?;
         match &*event.kind {
             "message_start" => self.start(event, out),
             "content_block_start" => {
@@ -107,6 +107,11 @@ pub(crate) fn data(frame: &[u8]) -> Result<Option<std::borrow::Cow<'_, [u8]>>, P
     }
 }
 
+/// An event that does not read: the stream broke off within it, or it is none.
+pub(crate) fn unreadable(error: &serde_json::Error) -> ProviderError {
+    if error.is_eof() { ProviderError::truncated() } else { nonsense() }
+}
+
 pub(crate) fn nonsense() -> ProviderError {
     ProviderError::nonsense("an event of the provider's stream does not read")
 }
@@ -118,7 +123,7 @@ impl MessageDecoder {
         let message = event.message.unwrap_or_default();
         self.id = message.id;
         self.model = message.model;
-        self.report(message.usage);
+        self.report(message.usage, false);
         out.push(self.delta(Delta {
             role: Some("assistant".to_owned()),
             content: Some(Content::Text(String::new())),
@@ -228,7 +233,7 @@ impl MessageDecoder {
     }
 
     fn message_delta(&mut self, event: wire::Event<'_>, out: &mut Vec<openai::Chunk>) {
-        self.report(event.usage);
+        self.report(event.usage, true);
         let delta = event.delta.unwrap_or_default();
         let Some(reason) = delta.stop_reason else { return };
         let only_output = self.output && self.calls == 0;
@@ -257,11 +262,14 @@ impl MessageDecoder {
         }
     }
 
-    fn report(&mut self, usage: Option<wire::Usage>) {
+    /// Takes a report over. The first one's output is a placeholder: only a later one counts.
+    fn report(&mut self, usage: Option<wire::Usage>, counts: bool) {
         let Some(usage) = usage else { return };
         let reported = self.reported.get_or_insert_default();
         reported.update(usage);
-        self.usage = Some(reported.classes());
+        if counts {
+            self.usage = Some(reported.classes());
+        }
     }
 
     fn chunk(&self, choices: Vec<ChunkChoice>) -> Chunk {
@@ -408,7 +416,8 @@ mod tests {
         let fails = |bytes: &[u8]| decode(&mut MessageDecoder::default(), bytes, &[]).unwrap_err().kind;
         assert_eq!(fails(&stream(&[start.clone(), overloaded.clone()])), weir_adapter::ErrorKind::Overloaded);
         assert_eq!(fails(&stream(&[start])), weir_adapter::ErrorKind::Truncated);
-        assert_eq!(fails(b"data: {\"type\":\n\n"), weir_adapter::ErrorKind::Nonsense);
+        assert_eq!(fails(b"data: {\"type\":\n\n"), weir_adapter::ErrorKind::Truncated);
+        assert_eq!(fails(b"data: <html>\n\n"), weir_adapter::ErrorKind::Nonsense);
         assert_eq!(fails(overloaded.to_string().as_bytes()), weir_adapter::ErrorKind::Overloaded);
     }
 }

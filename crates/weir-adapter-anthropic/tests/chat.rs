@@ -304,6 +304,17 @@ fn route_defaults_fill_what_the_client_left() {
 // === Reasoning ===
 
 #[test]
+fn defaults_that_a_model_refuses_are_left_out() {
+    let native = json!({"model": "public", "max_tokens": 5, "messages": user("hi")});
+    let defaults = json!({"temperature": 0.2, "seed": 1});
+    let options = EncodeOptions { defaults: defaults.as_object(), ..EncodeOptions::new(NEW) };
+    let request = support::request(weir_adapter_anthropic::front(), &native);
+    let wire = support::adapter().encode(&request, &options).unwrap();
+    assert_eq!(support::json_of(&wire), json!({"model": NEW, "max_tokens": 5, "messages": user("hi")}));
+    assert_eq!(wire.dropped, ["temperature", "seed"]);
+}
+
+#[test]
 fn effort_by_family() {
     let enabled = |budget: u64| json!({"type": "enabled", "budget_tokens": budget});
     check(BUDGET, json!({"reasoning_effort": "low"}), "thinking", enabled(4096), &[]);

@@ -6,7 +6,7 @@ use weir_adapter::{Descriptor, Request};
 use weir_wire::splice::ObjectSplice;
 
 use super::{forward_betas, path};
-use crate::rules::Rules;
+use crate::rules::{Rules, Treatment};
 
 /// The client's bytes with what the route sets.
 pub(crate) fn native(descriptor: &Descriptor, request: &Request, options: &EncodeOptions<'_>) -> WireRequest {
@@ -20,6 +20,9 @@ pub(crate) fn native(descriptor: &Descriptor, request: &Request, options: &Encod
     let mut limit = members.value(body, "max_tokens").is_some();
     for (name, value) in options.defaults.into_iter().flatten() {
         match native_member(name, value, &rules) {
+            Some((member, value)) if rules.treat(member, &value, false) == Treatment::Drop => {
+                dropped.push(name.clone());
+            }
             Some((name, value)) if members.value(body, name).is_none() => {
                 limit |= name == "max_tokens";
                 splice.set(body, name, value.to_string().into_bytes());
