@@ -138,6 +138,11 @@ impl Exceptions {
         found.inspect(|at| self.used.borrow_mut()[*at] = true).is_some()
     }
 
+    /// Whether something wrong at this place of this case is allowed.
+    pub fn allows_path(&self, case: &str, path: &str) -> bool {
+        self.allows(case, &Difference { path: path.to_owned(), expected: None, actual: None })
+    }
+
     /// The exceptions that allowed nothing so far: a list that only grows is no list of reasons.
     pub fn unused(&self) -> Vec<&Exception> {
         let used = self.used.borrow();
