@@ -62,6 +62,8 @@ pub struct Cut {
     pub harm: Harm,
     /// To how many connections at most.
     pub times: u64,
+    /// How many moments pass without harm first.
+    pub skip: u64,
 }
 
 /// A running proxy.
@@ -69,14 +71,16 @@ pub struct Cut {
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
-    harms: Arc<AtomicU64>,
+    moments: Arc<AtomicU64>,
+    skip: u64,
+    times: u64,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Running {
     /// How many connections were harmed.
     pub fn harms(&self) -> u64 {
-        self.harms.load(Ordering::Relaxed)
+        self.moments.load(Ordering::Relaxed).saturating_sub(self.skip).min(self.times)
     }
 
     /// Waits for ever.
@@ -98,32 +102,32 @@ impl Drop for Running {
 pub async fn start(cut: Cut) -> std::io::Result<Running> {
     let listener = TcpListener::bind(cut.listen).await?;
     let address = listener.local_addr()?;
-    let harms = Arc::new(AtomicU64::new(0));
-    let shared = harms.clone();
+    let moments = Arc::new(AtomicU64::new(0));
+    let (shared, skip, times) = (moments.clone(), cut.skip, cut.times);
     let task = tokio::spawn(async move {
         let cut = Arc::new(cut);
         while let Ok((client, _)) = listener.accept().await {
-            let (cut, harms) = (cut.clone(), shared.clone());
+            let (cut, moments) = (cut.clone(), shared.clone());
             tokio::spawn(async move {
                 if let Ok(server) = TcpStream::connect(&cut.to).await {
-                    connection(&cut, &harms, client, server).await;
+                    connection(&cut, &moments, client, server).await;
                 }
             });
         }
     });
-    Ok(Running { address, harms, task })
+    Ok(Running { address, moments, skip, times, task })
 }
 
 /// Time for which the swallowed direction is read before the end.
 const SWALLOW: Duration = Duration::from_millis(300);
 
-async fn connection(cut: &Cut, harms: &AtomicU64, client: TcpStream, server: TcpStream) {
+async fn connection(cut: &Cut, moments: &AtomicU64, client: TcpStream, server: TcpStream) {
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let harmed = {
-        let up = pump(cut, harms, Direction::Up, &mut from_client, &mut to_server);
-        let down = pump(cut, harms, Direction::Down, &mut from_server, &mut to_client);
+        let up = pump(cut, moments, Direction::Up, &mut from_client, &mut to_server);
+        let down = pump(cut, moments, Direction::Down, &mut from_server, &mut to_client);
         let (mut up, mut down) = (std::pin::pin!(up), std::pin::pin!(down));
         tokio::select! {
             harmed = &mut up => harmed || down.await,
@@ -153,7 +157,7 @@ async fn connection(cut: &Cut, harms: &AtomicU64, client: TcpStream, server: Tcp
 /// Passes bytes on till their end, or till harm is to be done (true).
 async fn pump(
     cut: &Cut,
-    harms: &AtomicU64,
+    moments: &AtomicU64,
     direction: Direction,
     from: &mut OwnedReadHalf,
     to: &mut OwnedWriteHalf,
@@ -170,7 +174,7 @@ async fn pump(
             tokio::time::sleep(cut.delay).await;
         }
         let hit = if direction == cut.direction { watch.take(&buffer[..count]) } else { None };
-        let hit = hit.filter(|_| claim(harms, cut.times));
+        let hit = hit.filter(|_| claim(moments, cut));
         let end = hit.unwrap_or(count);
         if narrow(cut.rate, to, &buffer[..end]).await.is_err() {
             return false;
@@ -181,11 +185,10 @@ async fn pump(
     }
 }
 
-/// Takes one of the harms that are left.
-fn claim(harms: &AtomicU64, times: u64) -> bool {
-    harms
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |done| (done < times).then_some(done + 1))
-        .is_ok()
+/// Counts a moment; whether it is one of those that bring harm.
+fn claim(moments: &AtomicU64, cut: &Cut) -> bool {
+    let moment = moments.fetch_add(1, Ordering::Relaxed);
+    moment >= cut.skip && moment - cut.skip < cut.times
 }
 
 /// Writes no faster than the rate.
@@ -276,6 +279,7 @@ mod tests {
             when: When::Never,
             harm: Harm::Reset,
             times: u64::MAX,
+            skip: 0,
         }
     }
 
@@ -297,7 +301,9 @@ mod tests {
         assert_eq!(talk(plain.address, &[7; 100]).await.unwrap(), [7; 100]);
         assert!(began.elapsed() >= Duration::from_millis(100));
         let when = When::Pattern(b"COMMIT".to_vec());
-        let swallow = start(Cut { when, harm: Harm::Swallow, times: 1, ..cut(server) }).await.unwrap();
+        let swallow =
+            start(Cut { when, harm: Harm::Swallow, times: 1, skip: 1, ..cut(server) }).await.unwrap();
+        assert_eq!(talk(swallow.address, b"a COMMIT").await.unwrap(), b"a COMMIT");
         assert_eq!(talk(swallow.address, b"a COMMIT").await.unwrap_or_default(), b"");
         assert_eq!(talk(swallow.address, b"a COMMIT").await.unwrap(), b"a COMMIT");
         assert_eq!(swallow.harms(), 1);

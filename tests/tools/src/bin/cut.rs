@@ -7,8 +7,8 @@ use weir_tools::args::{Args, finish};
 use weir_tools::cut::{self, Cut, Direction, Harm, When};
 
 const USAGE: &str = "usage: cut --to HOST:PORT [--listen 127.0.0.1:0] [--delay 20ms] [--rate BYTES_PER_SECOND]
-           [--after-bytes N | --after-pattern TEXT] [--direction up|down] [--harm reset|close|stall|swallow] [--times N]
-prints `listening on ADDRESS`; harm is done to at most N connections";
+           [--after-bytes N | --after-pattern TEXT] [--direction up|down] [--harm reset|close|stall|swallow] [--skip N] [--times N]
+prints `listening on ADDRESS`; the first --skip moments pass, then harm is done at most --times times";
 
 fn main() -> ExitCode {
     finish(run(), USAGE)
@@ -41,6 +41,7 @@ fn run() -> Result<bool, String> {
             other => return Err(format!("--harm: no `{other}`")),
         },
         times: args.or("times", u64::MAX)?,
+        skip: args.or("skip", 0)?,
     };
     args.done()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
