@@ -41,7 +41,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     unsupported("models.*.hedge", OFF, REMOVE),
     unsupported("models.*.affinity", OFF, REMOVE),
     unsupported("models.*.auto", &[], REMOVE),
-    unsupported("models.*.on_client_gone", &["cancel"], "remove it, or write `cancel`"),
     unsupported("models.*.cache", OFF, REMOVE),
     unsupported("models.*.timeouts.write", &[], REMOVE),
     unsupported("models.*.targets[].weight", &[], "remove it; targets are tried in order"),

@@ -63,9 +63,17 @@ pub enum AttemptError {
         /// What to change.
         message: String,
     },
+    /// No price is known, and the configuration refuses such calls.
+    #[error(
+        "no price is known for `{0}`, and `unknown_price: block` refuses such calls; set one under `prices.overrides`"
+    )]
+    UnknownPrice(String),
     /// The body is wrong, at any target.
     #[error(transparent)]
     Invalid(#[from] InvalidRequest),
+    /// The ledger takes no record: nothing was sent.
+    #[error("the ledger has no room for another attempt; its disk may be full, or its database down")]
+    LedgerFull,
     /// weir's own fault.
     #[error("internal error: {0}")]
     Internal(&'static str),
@@ -87,9 +95,11 @@ impl AttemptError {
             AttemptError::Provider(_) | AttemptError::Unreachable { .. } => State::UpstreamError,
             AttemptError::TimedOut(Wait::Total, _) => State::Deadline,
             AttemptError::TimedOut(..) => State::UpstreamIdleTimeout,
-            AttemptError::Unsupported { .. } | AttemptError::Invalid(_) | AttemptError::Internal(_) => {
-                State::InternalError
-            }
+            AttemptError::Unsupported { .. }
+            | AttemptError::UnknownPrice(_)
+            | AttemptError::Invalid(_)
+            | AttemptError::LedgerFull
+            | AttemptError::Internal(_) => State::InternalError,
         }
     }
 
@@ -102,6 +112,8 @@ impl AttemptError {
             AttemptError::Unreachable { .. } => "upstream_unreachable".to_owned(),
             AttemptError::TimedOut(..) => "upstream_timeout".to_owned(),
             AttemptError::Unsupported { .. } => "unsupported_parameter".to_owned(),
+            AttemptError::UnknownPrice(_) => "unknown_price".to_owned(),
+            AttemptError::LedgerFull => "ledger_full".to_owned(),
             AttemptError::Invalid(invalid) => invalid.code.to_owned(),
             AttemptError::Internal(_) => "internal_error".to_owned(),
         }
@@ -150,14 +162,6 @@ pub enum GatewayError {
         /// Bytes.
         limit: usize,
     },
-    /// A price is needed and not known.
-    #[error(
-        "no price is known for `{model}`, and `unknown_price: block` refuses such calls; set a price under `prices.overrides`"
-    )]
-    UnknownPrice {
-        /// provider/model.
-        model: String,
-    },
     /// The call came through too many gateways.
     #[error("the call passed {0} gateways: they send it to each other")]
     Loop(u32),
@@ -201,10 +205,7 @@ impl GatewayError {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         match self {
-            GatewayError::InvalidRequest(_)
-            | GatewayError::Unsupported { .. }
-            | GatewayError::UnknownPrice { .. }
-            | GatewayError::Loop(_) => 400,
+            GatewayError::InvalidRequest(_) | GatewayError::Unsupported { .. } | GatewayError::Loop(_) => 400,
             GatewayError::Unauthenticated(_) => 401,
             GatewayError::Forbidden { .. } => 403,
             GatewayError::UnknownModel { .. } | GatewayError::NotFound(_) => 404,
@@ -213,7 +214,10 @@ impl GatewayError {
                 AttemptError::Provider(error) => error.status,
                 AttemptError::Unreachable { .. } => 502,
                 AttemptError::TimedOut(..) => 504,
-                AttemptError::Unsupported { .. } | AttemptError::Invalid(_) => 400,
+                AttemptError::Unsupported { .. }
+                | AttemptError::UnknownPrice(_)
+                | AttemptError::Invalid(_) => 400,
+                AttemptError::LedgerFull => 503,
                 AttemptError::Internal(_) => 500,
             },
             GatewayError::Overloaded { .. } => 503,
@@ -238,7 +242,9 @@ impl GatewayError {
             } => "provider",
             GatewayError::Overloaded { .. }
             | GatewayError::Internal
-            | GatewayError::Attempt { error: AttemptError::Internal(_), .. } => "gateway",
+            | GatewayError::Attempt { error: AttemptError::Internal(_) | AttemptError::LedgerFull, .. } => {
+                "gateway"
+            }
             _ => "client",
         }
     }
@@ -247,6 +253,7 @@ impl GatewayError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             GatewayError::Overloaded { retry_after, .. } => Some(*retry_after),
+            GatewayError::Attempt { error: AttemptError::LedgerFull, .. } => Some(Duration::from_secs(1)),
             GatewayError::Attempt { error: AttemptError::Provider(error), .. }
                 if matches!(error.status, 429 | 503 | 529) =>
             {
@@ -279,7 +286,6 @@ impl GatewayError {
             GatewayError::UnknownModel { .. } => with(new(invalid, "model_not_found"), "model"),
             GatewayError::NotFound(_) => new(invalid, "not_found"),
             GatewayError::TooLarge { .. } => new(invalid, "request_too_large"),
-            GatewayError::UnknownPrice { .. } => with(new(invalid, "unknown_price"), "model"),
             GatewayError::Loop(_) => new(invalid, "gateway_loop"),
             GatewayError::Attempt { error, trail, .. } => attempt_words(error, trail.len()),
             GatewayError::Overloaded { code, .. } => new("server_error", code),
@@ -315,6 +321,9 @@ fn attempt_words(error: &AttemptError, tried: usize) -> openai::Error {
             let error =
                 openai::Error::new("invalid_request_error", "unsupported_parameter", error.to_string());
             openai::Error { param: Some(param.clone()), ..error }
+        }
+        AttemptError::LedgerFull => {
+            return openai::Error::new("server_error", "ledger_full", error.to_string());
         }
         AttemptError::Internal(_) => {
             return openai::Error::new(

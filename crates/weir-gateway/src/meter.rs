@@ -32,6 +32,8 @@ pub(crate) enum Form {
     Native(Box<dyn Reader>),
     /// Another is translated.
     Foreign(Box<dyn Decoder>, Box<dyn Encoder>),
+    /// Another meter has taken over.
+    Gone,
 }
 
 /// How long the meter waits.
@@ -47,6 +49,8 @@ pub(crate) struct Patience {
     pub total: Duration,
     /// After how long a silence the client gets a comment.
     pub keepalive: Option<Duration>,
+    /// Whether a client that leaves is outlived, for the usage.
+    pub drains: bool,
 }
 
 /// A wait that must be over before the last bytes leave.
@@ -75,7 +79,14 @@ pub struct Meter {
     held: VecDeque<Bytes>,
     /// Content has been seen: the attempt has committed.
     semantic: bool,
+    /// Whether a client that leaves is outlived, for the usage.
+    drains: bool,
 }
+
+/// How long a stream is read on after its client left.
+const DRAIN_TIME: Duration = Duration::from_secs(60);
+/// How much of it, in bytes.
+const DRAIN_BYTES: usize = 16 << 20;
 
 const KEEPALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
@@ -91,6 +102,7 @@ impl Meter {
         let framing = match &form {
             Form::Native(reader) => reader.framing(),
             Form::Foreign(decoder, _) => decoder.framing(),
+            Form::Gone => weir_wire::framing::Framing::Sse,
         };
         let now = Instant::now();
         Meter {
@@ -109,6 +121,7 @@ impl Meter {
             waiting: None,
             held: VecDeque::new(),
             semantic: false,
+            drains: patience.drains,
         }
     }
 
@@ -186,6 +199,7 @@ impl Meter {
                 }
                 Verdict::Drop
             }),
+            Form::Gone => Ok(SmallVec::new()),
         };
         out.extend(pieces.map_err(|error| ProviderError::nonsense(error.to_string()))?);
         failure.map_or(Ok(()), |error| Err(error.into()))
@@ -219,6 +233,7 @@ impl Meter {
                 encoder.end(&mut bytes);
                 Ok(bytes.freeze())
             }
+            Form::Gone => Ok(Bytes::new()),
         }
     }
 
@@ -226,6 +241,7 @@ impl Meter {
         match &self.form {
             Form::Native(reader) => reader.usage(),
             Form::Foreign(decoder, _) => decoder.usage(),
+            Form::Gone => None,
         }
     }
 
@@ -294,6 +310,53 @@ impl Meter {
         self.set_alarm();
     }
 
+    /// The client left, and nobody reads on.
+    fn left(&mut self) {
+        let outcome = self.account.close(State::ClientGone, self.usage(), None);
+        self.finish(&outcome);
+    }
+
+    /// Reads on for the usage, within bounds of time and size; then the client has left all the same.
+    async fn drain(mut self) {
+        let until = self.patience.deadline.min(Instant::now() + DRAIN_TIME);
+        let mut read = 0;
+        while let Some(source) = &mut self.source {
+            let next = match tokio::time::timeout_at(until, source.frame()).await {
+                Ok(Some(Ok(frame))) => frame.into_data().ok(),
+                _ => break,
+            };
+            let data = next.unwrap_or_default();
+            read += data.len();
+            if read > DRAIN_BYTES || self.take(data).is_err() {
+                break;
+            }
+            self.out.clear();
+        }
+        self.left();
+    }
+
+    /// The same meter, for a task of its own; nothing is left of this one.
+    fn take_over(&mut self) -> Meter {
+        Meter {
+            source: self.source.take(),
+            splitter: std::mem::replace(&mut self.splitter, Splitter::new(weir_wire::framing::Framing::Sse)),
+            form: std::mem::replace(&mut self.form, Form::Gone),
+            front: self.front.clone(),
+            account: self.account.clone(),
+            patience: self.patience,
+            alarm: Box::pin(tokio::time::sleep_until(self.patience.deadline)),
+            last_seen: self.last_seen,
+            last_sent: self.last_sent,
+            out: VecDeque::new(),
+            observers: std::mem::take(&mut self.observers),
+            barrier: None,
+            waiting: None,
+            held: VecDeque::new(),
+            semantic: self.semantic,
+            drains: false,
+        }
+    }
+
     /// In strict mode the frame that says "this is the end" must wait for the disk, like the end itself.
     fn must_wait(&self, bytes: &Bytes) -> bool {
         let tail = &bytes[bytes.len().saturating_sub(256)..];
@@ -316,7 +379,7 @@ fn native(
         *semantic = true;
         account.first_content();
     }
-    if glance.usage_only && !account.include_usage {
+    if glance.withhold || glance.usage_only && !account.include_usage {
         return Ok(Verdict::Drop);
     }
     Ok(
@@ -341,6 +404,7 @@ fn foreign(
 ) -> Bytes {
     let mut out = BytesMut::new();
     for mut chunk in chunks {
+        crate::dispatch::content::date_chunk(&mut chunk, account.called_at);
         account.saw(crate::dispatch::content::bytes_of(&chunk));
         if !*semantic && crate::dispatch::content::is_semantic(&chunk) {
             *semantic = true;
@@ -401,12 +465,16 @@ impl http_body::Body for Meter {
 }
 
 impl Drop for Meter {
-    /// The client left, or the server closed: the call still ends in exactly one way.
+    /// The client left, or the server closed: the call still ends in exactly one way. Where the route says so, what
+    /// the provider goes on to say is read for its usage first.
     fn drop(&mut self) {
-        if self.source.is_some() && !self.observers.is_empty() {
-            let outcome = self.account.close(State::ClientGone, self.usage(), None);
-            self.barrier = None;
-            self.finish(&outcome);
+        if self.source.is_none() || self.observers.is_empty() {
+            return;
+        }
+        self.barrier = None;
+        match (self.drains, tokio::runtime::Handle::try_current()) {
+            (true, Ok(runtime)) => drop(runtime.spawn(self.take_over().drain())),
+            _ => self.left(),
         }
     }
 }

@@ -53,7 +53,7 @@ fn watcher(file: &Path, changed: mpsc::Sender<()>) -> Option<notify::Recommended
         };
         if event.is_ok_and(|event| ours(&event)) {
             // A full channel knows already.
-            drop(changed.try_send(()));
+            let _ = changed.try_send(());
         }
     };
     let made = notify::recommended_watcher(seen)

@@ -10,10 +10,12 @@ use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use futures_util::FutureExt;
+use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use tower::ServiceExt;
+use tower_http::set_header::SetResponseHeaderLayer;
 use weir_adapter::Front;
 use weir_gateway::GatewayError;
 use weir_gateway::call::Role;
@@ -86,6 +88,8 @@ fn rest(app: Arc<App>) -> Router {
         .route("/openapi.json", get(|| async { axum::Json(openapi::document()) }))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
+        // What is JSON must not be taken for a page.
+        .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
         .with_state(app)
 }
 

@@ -25,6 +25,8 @@ pub struct Account {
     show_cost: bool,
     /// Whether the client asked for a usage chunk.
     pub include_usage: bool,
+    /// When the call began, in microseconds since 1970.
+    pub called_at: i64,
     /// When the attempt was dispatched.
     started: Instant,
     /// When its first content came.
@@ -57,6 +59,8 @@ pub struct Terms {
     pub prompt_bytes: usize,
     /// The most tokens that can be made.
     pub output_limit: Option<u64>,
+    /// When the call began, in microseconds since 1970.
+    pub called_at: i64,
 }
 
 /// A token has about this many bytes; used where a provider reports no usage.
@@ -71,6 +75,7 @@ impl Account {
             tier: terms.tier,
             show_cost: terms.show_cost,
             include_usage: terms.include_usage,
+            called_at: terms.called_at,
             started: now,
             first: None,
             prompt_bytes: terms.prompt_bytes,

@@ -3,6 +3,30 @@
 use weir_wire::openai::chat::{Content, Delta};
 use weir_wire::openai::{self, Chunk};
 
+/// Adapters have no clock: a reply whose provider says no time was made when its call began (microseconds since 1970).
+pub(crate) fn date(response: &mut openai::Response, started_at: i64) {
+    let created = match response {
+        openai::Response::Chat(response) => &mut response.created,
+        openai::Response::Completions(response) => &mut response.created,
+        openai::Response::Embeddings(_) => return,
+    };
+    date_at(created, started_at);
+}
+
+/// The same for a chunk.
+pub(crate) fn date_chunk(chunk: &mut Chunk, started_at: i64) {
+    match chunk {
+        Chunk::Chat(chunk) => date_at(&mut chunk.created, started_at),
+        Chunk::Completions(chunk) => date_at(&mut chunk.created, started_at),
+    }
+}
+
+fn date_at(created: &mut u64, started_at: i64) {
+    if *created == 0 {
+        *created = u64::try_from(started_at / 1_000_000).unwrap_or(0);
+    }
+}
+
 /// Whether a chunk carries part of an answer: text, reasoning, a tool call, or the reason why the answer ends.
 pub(crate) fn is_semantic(chunk: &Chunk) -> bool {
     match chunk {

@@ -18,6 +18,7 @@ use weir_adapter::{ProviderError, ReplyForm};
 use weir_catalog::ServiceTier;
 use weir_ledger::State;
 use weir_wire::openai;
+use weir_wire::peek::as_str;
 
 use crate::call::Call;
 use crate::error::{AttemptError, Wait};
@@ -84,12 +85,20 @@ pub(crate) fn terms(encoded: &Encoded) -> Terms {
     Terms {
         provider: attempt.target.provider.name.clone(),
         price: encoded.price.clone(),
-        tier: ServiceTier::default(),
+        tier: tier(call),
         show_cost: call.snapshot.settings.usage_cost,
         include_usage: call.request.peek().include_usage,
         prompt_bytes: call.request.raw().len(),
         output_limit: encoded.output_limit,
+        called_at: call.facts.started_at,
     }
+}
+
+/// The tier that the client asked for, in OpenAI's dialect; what providers call it elsewhere is not priced apart.
+pub(crate) fn tier(call: &Call) -> ServiceTier {
+    let asked = call.request.peek().members.value(call.request.raw(), "service_tier");
+    let named = asked.filter(|_| call.request.front().dialect() == "openai").and_then(as_str);
+    named.map_or_else(ServiceTier::default, |name| ServiceTier::from_name(&name))
 }
 
 /// An error, with its outcome where the account has been closed already.
@@ -199,6 +208,7 @@ async fn stream(
         deadline: limits.deadline.into(),
         total: limits.total,
         keepalive: call.snapshot.settings.sse_keepalive,
+        drains: timeouts.drains,
     };
     let mut meter = Box::new(Meter::new(body, form, front, account.clone(), patience));
     match meter.commit().await {
@@ -220,6 +230,7 @@ fn whole(call: &Call, body: Bytes, form: ReplyForm, account: &mut Account) -> Re
         }
         ReplyForm::Foreign(mut decoder) => {
             let mut response = decoder.whole(&body)?;
+            content::date(&mut response, call.facts.started_at);
             account.saw(content::bytes_of_whole(&response));
             if let (Some(place), Some(usage)) = (usage_of(&mut response), decoder.usage()) {
                 account.put_cost_into(place, usage);

@@ -9,12 +9,14 @@ use std::task::{Context, Poll};
 use tower::{Layer, Service};
 use weir_adapter::{Credential, EncodeError, EncodeOptions, WireRequest};
 use weir_catalog::Price;
+use weir_config::UnknownPrice;
 
 use super::{Future, take_ready};
 use crate::call::Attempt;
 use crate::dispatch::Failed;
 use crate::error::AttemptError;
 use crate::reply::Reply;
+use crate::snapshot::Target;
 
 /// An attempt with the request that it sends.
 pub struct Encoded {
@@ -94,10 +96,26 @@ pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
         return Err(AttemptError::Unsupported { param, message });
     }
     let price = target.price();
+    if price.is_none() {
+        unknown_price(call.snapshot.settings.unknown_price, target)?;
+    }
     let each = peek.output_limit.or(options.output_limit).or(target.output_limit);
     let output_limit = each.map(|each| each.saturating_mul(u64::from(peek.choices.max(1))));
     let credential = target.provider.credentials.take().clone();
     Ok(Encoded { wire, credential, price, output_limit, attempt })
+}
+
+/// What happens to a call whose price is not known. Its row says so in any case.
+fn unknown_price(rule: UnknownPrice, target: &Target) -> Result<(), AttemptError> {
+    let name = || format!("{}/{}", target.provider.name, target.model);
+    match rule {
+        UnknownPrice::Block => return Err(AttemptError::UnknownPrice(name())),
+        UnknownPrice::Warn => {
+            tracing::warn!(model = name(), "no price is known: the call's cost will not be either")
+        }
+        UnknownPrice::Allow => {}
+    }
+    Ok(())
 }
 
 fn refused(error: EncodeError) -> AttemptError {

@@ -11,6 +11,7 @@ use super::{Future, take_ready};
 use crate::call::{Attempt, Call, Routed, Tried};
 use crate::dispatch::Failed;
 use crate::error::{AttemptError, GatewayError};
+use crate::names;
 use crate::reply::Reply;
 use crate::snapshot::{FailureClass, Route, Target};
 
@@ -77,9 +78,24 @@ where
                     break;
                 }
             }
-            let (error, provider) = failure.expect("a plan has a target");
+            let (mut error, provider) = failure.expect("a plan has a target");
+            suggest(&call, &mut error);
             Err(GatewayError::Attempt { error, provider, trail: call.progress.lock().trail.clone() })
         })
+    }
+}
+
+/// A model that its provider does not know: the names that come nearest stand in the message.
+fn suggest(call: &Call, error: &mut AttemptError) {
+    if let AttemptError::Provider(error) = error
+        && error.kind == ErrorKind::NotFound
+    {
+        let nearest = names::nearest(&call.snapshot, &call.caller, call.request.model());
+        if !nearest.is_empty() {
+            let list: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
+            error.error.message =
+                format!("{}; did you mean {}?", error.error.message.trim_end_matches('.'), list.join(", "));
+        }
     }
 }
 
@@ -135,9 +151,12 @@ pub(crate) fn class(error: &AttemptError) -> Option<FailureClass> {
             }
             ErrorKind::InvalidRequest => None,
         },
-        AttemptError::Unreachable { .. } | AttemptError::Unsupported { .. } => Some(FailureClass::Error),
+        AttemptError::Unreachable { .. }
+        | AttemptError::Unsupported { .. }
+        | AttemptError::UnknownPrice(_) => Some(FailureClass::Error),
         AttemptError::TimedOut(crate::error::Wait::Total, _) | AttemptError::Invalid(_) => None,
         AttemptError::TimedOut(..) => Some(FailureClass::Timeout),
+        AttemptError::LedgerFull => None,
         AttemptError::Internal(_) => Some(FailureClass::Error),
     }
 }

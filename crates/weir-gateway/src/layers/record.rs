@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tower::{Layer, Service};
-use weir_catalog::{Bound, ServiceTier};
+use weir_catalog::Bound;
 use weir_ledger::{AttemptRow, Micros, Open, State, UsageSource};
 use weir_wire::{Class, usage::TOKEN_CLASSES};
 
@@ -86,10 +86,10 @@ impl OpenRecord {
         let started = Instant::now();
         let started_at = now_micros(&call, started);
         let mut progress = call.progress.lock();
-        progress.attempts += 1;
-        encoded.attempt.ordinal = progress.attempts;
+        let ordinal = progress.attempts + 1;
+        encoded.attempt.ordinal = ordinal;
         let open = Open {
-            id: call.id.attempt(progress.attempts),
+            id: call.id.attempt(ordinal),
             facts: call.facts.clone(),
             started_at,
             provider: target.provider.name.clone(),
@@ -100,7 +100,11 @@ impl OpenRecord {
         };
         let room =
             progress.room.as_ref().ok_or(AttemptError::Internal("a call without room in the ledger"))?;
-        room.open(&open).map_err(|_| AttemptError::Internal("the ledger takes no record"))?;
+        room.open(&open).map_err(|error| {
+            tracing::error!(%error, "an attempt can't be recorded, so it is not sent");
+            AttemptError::LedgerFull
+        })?;
+        progress.attempts = ordinal;
         progress.target = Some(target.clone());
         progress.dropped.clone_from(&encoded.wire.dropped);
         drop(progress);
@@ -197,7 +201,12 @@ pub fn bound(encoded: &Encoded) -> Option<i64> {
         Class::Reasoning,
     ];
     price
-        .bound(Bound { prompt_tokens, output_tokens, classes: &classes, tier: ServiceTier::default() })
+        .bound(Bound {
+            prompt_tokens,
+            output_tokens,
+            classes: &classes,
+            tier: crate::dispatch::tier(&encoded.attempt.call),
+        })
         .map(|bound| bound.0)
 }
 

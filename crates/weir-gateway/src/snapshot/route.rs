@@ -63,6 +63,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// For all of it.
     pub total: Duration,
+    /// Whether a stream is read to its end for the usage when its client leaves.
+    pub drains: bool,
 }
 
 impl From<&weir_config::Timeouts> for Timeouts {
@@ -72,6 +74,7 @@ impl From<&weir_config::Timeouts> for Timeouts {
             first_token: written.first_token.get(),
             idle: written.idle.get(),
             total: written.total.get(),
+            drains: false,
         }
     }
 }
@@ -114,7 +117,10 @@ impl Route {
             fallbacks: entry.fallbacks.iter().map(|name| name.as_str().into()).collect(),
             fallback_on: FailureClasses::of(&entry.fallback_on),
             retry: Retry::from(&entry.retry),
-            timeouts: Timeouts::from(&entry.timeouts),
+            timeouts: Timeouts {
+                drains: entry.on_client_gone == weir_config::OnClientGone::Drain,
+                ..Timeouts::from(&entry.timeouts)
+            },
             max_output_tokens: entry.max_output_tokens,
             needs_limit: entry.max_output_tokens.is_some(),
             defaults: Some(entry.defaults.clone()).filter(|defaults| !defaults.is_empty()),
