@@ -11,7 +11,7 @@ use weir_wire::peek::{Member, Members};
 
 use crate::chunk::{self, Data};
 use crate::error;
-use crate::scan::{DELTA, ERROR, FINISH, TEXT, USAGE, spoken, string};
+use crate::scan::{COST, DELTA, ERROR, FINISH, TEXT, USAGE, spoken, string};
 
 /// Reads one reply that passes through.
 pub(crate) struct NativeReader {
@@ -76,14 +76,13 @@ impl NativeReader {
         Ok(ended)
     }
 
-    /// Takes the usage over; the offset of its closing brace, where it is a member of the outermost object.
+    /// Takes the usage over; the offset of its closing brace, where a cost can be put in.
     fn read_usage(&mut self, json: &[u8], members: &Members) -> Option<usize> {
         if let Some(member) = present(json, members, "usage") {
-            if let Some(usage) = chunk::usage(&json[member.value.clone()]) {
-                self.usage = Some(usage.classes(self.convention));
-                return Some(member.value.end - 1);
-            }
-            return None;
+            let raw = &json[member.value.clone()];
+            self.usage = Some(chunk::usage(raw)?.classes(self.convention));
+            // A host that states a cost itself keeps the word: a second `cost` would be a duplicate key.
+            return (!COST.is_in(raw)).then_some(member.value.end - 1);
         }
         let groq = present(json, members, "x_groq")?;
         let groq: Value = serde_json::from_slice(&json[groq.value.clone()]).ok()?;

@@ -190,6 +190,7 @@ fn whole_replies() {
     let reply = r#"   {"choices":[{"message":{"role":"assistant","content":"abc"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1}} "#;
     assert_eq!(whole(Chat, reply), Ok((Some(reply.rfind("}}").unwrap()), 7)));
     assert_eq!(whole(Chat, r#"{"choices":[{}],"usage":null}"#), Ok((None, 0)));
+    assert_eq!(whole(Chat, r#"{"choices":[{}],"usage":{"prompt_tokens":1,"cost":0.1}}"#), Ok((None, 0)));
     assert_eq!(whole(Chat, r#"{"choices":[]}"#), Err(ErrorKind::Empty));
     assert_eq!(whole(Chat, r#"{"id":"x"}"#), Err(ErrorKind::Nonsense));
     assert_eq!(whole(Chat, "<html>"), Err(ErrorKind::Nonsense));

@@ -11,6 +11,7 @@ use memchr::memmem::Finder;
 pub(crate) struct Key(LazyLock<Finder<'static>>);
 
 pub(crate) static USAGE: Key = Key(LazyLock::new(|| Finder::new("\"usage\"")));
+pub(crate) static COST: Key = Key(LazyLock::new(|| Finder::new("\"cost\"")));
 pub(crate) static ERROR: Key = Key(LazyLock::new(|| Finder::new("\"error\"")));
 pub(crate) static FINISH: Key = Key(LazyLock::new(|| Finder::new("\"finish_reason\"")));
 pub(crate) static DELTA: Key = Key(LazyLock::new(|| Finder::new("\"delta\"")));
