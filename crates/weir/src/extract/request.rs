@@ -14,6 +14,10 @@ use crate::routes::InferenceRoute;
 
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(60);
+/// How much of a body that is too large is still read, and thrown away, in bytes and in time. A client that is still
+/// writing when its connection closes sees a reset instead of the answer.
+const THROWN_AWAY: usize = 64 << 20;
+const THROW_AWAY_FOR: Duration = Duration::from_secs(2);
 /// How many labels a call may have, and how long each may be, in bytes.
 const MAX_TAGS: usize = 32;
 const MAX_TAG: usize = 128;
@@ -22,22 +26,44 @@ const MAX_TAG: usize = 128;
 ///
 /// # Errors
 /// A body that is larger, slower or broken off.
-pub async fn body(head: &Parts, body: Incoming, limit: usize) -> Result<Bytes, GatewayError> {
+pub async fn body(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, GatewayError> {
     let announced = head
         .headers
         .get(http::header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
+        // Who waits for leave to send its body has not sent it, and reading would give that leave.
+        if !head.headers.contains_key(http::header::EXPECT) {
+            throw_away(&mut body).await;
+        }
         return Err(GatewayError::TooLarge { limit });
     }
     let refuse =
         |message: &str| InvalidRequest { message: message.to_owned(), code: "invalid_request", param: None };
-    match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, limit).collect()).await {
+    match tokio::time::timeout(BODY_PATIENCE, Limited::new(&mut body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(GatewayError::TooLarge { limit }),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            throw_away(&mut body).await;
+            Err(GatewayError::TooLarge { limit })
+        }
         Ok(Err(_)) => Err(refuse("the body broke off").into()),
         Err(_) => Err(refuse("the body did not arrive within a minute").into()),
     }
+}
+
+/// Reads on without keeping anything.
+async fn throw_away(body: &mut Incoming) {
+    let all = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > THROWN_AWAY {
+                return;
+            }
+        }
+    };
+    // What is not read by then is not worth waiting for.
+    let _ = tokio::time::timeout(THROW_AWAY_FOR, all).await;
 }
 
 /// The request, with what may travel on.
