@@ -185,7 +185,7 @@ def test_unknown_model_names_the_nearest(client):
     assert refused.value.code == "model_not_found"
     assert "demo/echo" in refused.value.message
     with pytest.raises(openai.NotFoundError):
-        client.models.retrieve("demo/nothing-like-it")
+        client.models.retrieve("nobody/nothing")
 
 
 def test_wrong_parameters_are_bad_requests(client):
