@@ -472,6 +472,12 @@ impl Drop for Meter {
             return;
         }
         self.barrier = None;
+        if std::thread::panicking() {
+            // Weir's own fault, not the client's; what panicked is not asked to read on.
+            let outcome =
+                self.account.close(State::InternalError, self.usage(), Some("internal_error".to_owned()));
+            return self.finish(&outcome);
+        }
         match (self.drains, tokio::runtime::Handle::try_current()) {
             (true, Ok(runtime)) => drop(runtime.spawn(self.take_over().drain())),
             _ => self.left(),

@@ -3,5 +3,11 @@
 //! Cases that are proved nearer to their code: W-005, W-006 and W-008 in `weir-ledger` (spool and its simulated disk),
 //! W-032 in `weir-catalog`, W-035 in `weir-wire` and the adapters. The full forms are run by `tests/long`.
 
+mod dropped;
+mod errors;
+mod inside;
 mod kills;
+mod panics;
+mod streams;
+mod thinking;
 mod usage;
