@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tower::{Layer, Service};
+use weir_adapter::Operation;
 use weir_catalog::Bound;
 use weir_ledger::{AttemptRow, Micros, Open, State, UsageSource};
 use weir_wire::{Class, usage::TOKEN_CLASSES};
@@ -191,7 +192,10 @@ fn row(call: &Call, open: Open, started: Instant, outcome: &Outcome) -> AttemptR
 pub fn bound(encoded: &Encoded) -> Option<i64> {
     let price = encoded.price.as_ref()?;
     let prompt_tokens = encoded.attempt.call.request.raw().len() as u64;
-    let output_tokens = encoded.output_limit?;
+    let output_tokens = match encoded.attempt.call.request.operation {
+        Operation::Embeddings => 0,
+        _ => encoded.output_limit?,
+    };
     let classes = [
         Class::Input,
         Class::CacheRead,

@@ -114,7 +114,7 @@ fn settled(truth: &Truth, row: &Attempt, prices: Option<&Prices>, report: &mut R
                 format!("attempt {id} ({}) has no reason for {} usage", row.state, row.usage_source),
             );
         }
-        return Ok(());
+        return bounded(truth, row, prices, report);
     }
     report.settled += 1;
     report.settled_nanousd += row.cost_nanousd.unwrap_or(0);
@@ -137,6 +137,22 @@ fn settled(truth: &Truth, row: &Attempt, prices: Option<&Prices>, report: &mut R
             "mispriced",
             format!("attempt {id} of {}: cost {:?}, should be {cost:?}", truth.model, row.cost_nanousd),
         );
+    }
+    Ok(())
+}
+
+/// What is charged as the bound of an attempt must not be below what its provider bills.
+fn bounded(truth: &Truth, row: &Attempt, prices: Option<&Prices>, report: &mut Report) -> Result<(), String> {
+    let (Some(prices), Some(end), "bound") = (prices, &truth.end, row.usage_source.as_str()) else {
+        return Ok(());
+    };
+    let billed = prices.cost(&truth.model, &end.billed)?;
+    if billed > row.cost_nanousd {
+        let what = format!(
+            "attempt {} is charged {:?} at most, billed were {billed:?}",
+            truth.attempt, row.cost_nanousd
+        );
+        report.add("mispriced", what);
     }
     Ok(())
 }
@@ -315,6 +331,12 @@ mod tests {
         let orphaned = json!({"attempt": {"state": "orphaned", "usage_source": "estimated", "reason": "crash"},
             "call": {"end": "orphaned", "usage_source": "estimated"}});
         assert_eq!(kinds(&good(), orphaned), [""; 0]);
+        let bound = |cost: i64| {
+            json!({"attempt": {"state": "orphaned", "usage_source": "bound", "reason": "crash", "cost_nanousd": cost},
+            "call": {"end": "orphaned", "usage_source": "bound", "cost_nanousd": cost}})
+        };
+        assert_eq!(kinds(&good(), bound(4500)), [""; 0]);
+        assert_eq!(kinds(&good(), bound(4499)), ["mispriced"]);
         assert_eq!(kinds(&good(), json!({"call": {"cost_nanousd": 1}})), ["totals"]);
         assert_eq!(kinds(&good(), json!({"call": {"attempts": 2}})), ["lost"]);
         assert_eq!(kinds(&good(), json!({"call": {"request_id": "other"}})), ["lost"]);
