@@ -43,9 +43,9 @@ teams:
 
 def traffic(weir: Weir) -> None:
     auth = {"authorization": f"Bearer {KEY}"}
-    for _ in range(3):
+    for _ in range(2):
         weir.chat("greeting", "some words to count", auth)
-        weir.chat("demo/story", "a story", auth, stream=True)
+        weir.chat("demo/story", "a story", auth, stream=True, max_tokens=12)
         weir.chat("unpriced", "hello", auth)
         weir.chat("lost", "hello", auth)
         weir.chat("no/such-model", "hello", auth)

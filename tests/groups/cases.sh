@@ -1,25 +1,16 @@
 #!/usr/bin/env bash
-# the reliability cases in their short form: every tests/cases/*.sh and *.py, each a counted test
+# the reliability cases in their short form (tests/e2e), against the release binary and simulated providers
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 . "$ROOT/tests/lib/install.sh"
 cd "$ROOT"
 
+need_nextest
 need_postgres
-main_venv
-export PATH="$(dirname "$PYTHON"):$PATH" PYTHONDONTWRITEBYTECODE=1
-shopt -s nullglob
-ran=0
-for case in tests/cases/*.sh tests/cases/*.py; do
-    name="$(basename "$case")"
-    # A file that begins with `_` is shared by the cases.
-    [ "${name#_}" = "$name" ] || continue
-    began=$SECONDS
-    case "$case" in
-        *.sh) check "$name" bash "$case" ;;
-        *.py) check "$name" "$PYTHON" "$case" ;;
-    esac
-    say "      $((SECONDS - began)) s"
-    ran=$((ran + 1))
-done
-[ "$ran" -gt 0 ] || die "there is no case in tests/cases"
-checks_done
+log="$CACHE/cases.log"
+rc=0
+# Of the whole workspace, so that nothing is built twice with other features.
+cargo nextest run --workspace --locked --no-fail-fast --status-level fail --final-status-level slow --show-progress none \
+    -E 'package(weir-e2e) & binary(cases)' 2>&1 | tee "$log" || rc=$?
+# What the filter leaves to the group `unit` is not skipped.
+python3 "$ROOT/tests/lib/tally.py" nextest-part "$log" || rc=1
+exit "$rc"
