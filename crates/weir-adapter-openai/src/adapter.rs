@@ -162,7 +162,9 @@ impl Adapter for OpenAi {
     }
 
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-        error::reported(status.as_u16(), headers, body)
+        let mut error = error::reported(status.as_u16(), headers, body);
+        error.usage = error::usage(body).map(|usage| usage.classes(self.descriptor.usage));
+        error
     }
 
     fn list_models(&self) -> Option<WireRequest> {

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use http::HeaderMap;
 use serde_json::Value;
 use weir_adapter::{ErrorKind, ProviderError, Retry};
+use weir_wire::openai::usage::Usage;
 
 use crate::scrub::scrub;
 
@@ -30,6 +31,16 @@ pub(crate) fn reported(status: u16, headers: &HeaderMap, body: &[u8]) -> Provide
         error.retry = Retry::Elsewhere;
     }
     error
+}
+
+/// What the failed call used, where the body of the error says so beside it.
+pub(crate) fn usage(body: &[u8]) -> Option<Usage> {
+    #[derive(serde::Deserialize)]
+    struct Body {
+        usage: Option<Usage>,
+    }
+    memchr::memmem::find(body, b"\"usage\"")?;
+    serde_json::from_slice::<Body>(body).ok()?.usage
 }
 
 /// An error that stands in a reply under status 200, as the value of `error` or as the whole body.
