@@ -9,4 +9,4 @@ mod process;
 
 pub use answer::{Answer, Event, client, events};
 pub use bench::{Bench, PRICES, config, rows_by_request};
-pub use process::{Weir, binary, descriptors, free_port, root, signal};
+pub use process::{Weir, binary, connections_to, descriptors, free_port, root, signal};

@@ -55,6 +55,17 @@ pub fn descriptors(process: u32) -> usize {
     std::fs::read_dir(format!("/proc/{process}/fd")).map_or(0, Iterator::count)
 }
 
+/// How many connections over IPv4 loopback are open to this port.
+pub fn connections_to(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let wanted = format!("0100007F:{port:04X}");
+    let open = |line: &&str| {
+        let mut words = line.split_whitespace().skip(2);
+        words.next() == Some(wanted.as_str()) && words.next() == Some("01")
+    };
+    table.lines().filter(open).count()
+}
+
 /// A running gateway.
 pub struct Weir {
     /// Its process.
@@ -170,6 +181,17 @@ impl Weir {
     /// When it does not run.
     pub fn process(&self) -> u32 {
         self.child.as_ref().and_then(Child::id).expect("weir runs")
+    }
+
+    /// Its exit code, if it has ended by itself; -1 where a signal ended it.
+    pub fn ended(&mut self) -> Option<i32> {
+        let status = self.child.as_mut()?.try_wait().ok()??;
+        Some(status.code().unwrap_or(-1))
+    }
+
+    /// Whether it was started and not killed.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
     }
 
     /// SIGKILL.

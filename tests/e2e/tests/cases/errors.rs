@@ -116,7 +116,7 @@ async fn w047_each_failure_of_a_provider_has_one_line_in_the_table() {
             "html",
             "empty",
             "truncate",
-            "stall_at=1",
+            "stall_at=0",
             "wrong_encoding",
             "gzip",
             "oversized=70000000",

@@ -8,6 +8,8 @@ mod errors;
 mod inside;
 mod kills;
 mod panics;
+mod spools;
+mod stores;
 mod streams;
 mod thinking;
 mod usage;

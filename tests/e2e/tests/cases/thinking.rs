@@ -1,6 +1,8 @@
 //! The tool loop over several turns with thinking on: through chat and through messages, whole and streamed, against
 //! Anthropic and Gemini simulators that refuse a signature which is not theirs, byte for byte.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use weir_e2e::{Answer, Bench};
 
@@ -83,6 +85,7 @@ fn chat_message(answer: &Answer, stream: bool) -> Value {
 fn alter(value: &mut Value) -> bool {
     match value {
         Value::Object(fields) => fields.iter_mut().any(|(name, value)| match value {
+            Value::String(text) if text.starts_with("weir:") => alter_inside(text),
             Value::String(text)
                 if ["signature", "data", "thought_signature", "thoughtSignature"]
                     .contains(&name.as_str())
@@ -98,6 +101,15 @@ fn alter(value: &mut Value) -> bool {
         Value::Array(list) => list.iter_mut().any(alter),
         _ => false,
     }
+}
+
+/// The same in what weir wraps for a client of another dialect.
+fn alter_inside(text: &mut String) -> bool {
+    let wrapped = STANDARD.decode(&text["weir:".len()..]).unwrap();
+    let mut value: Value = serde_json::from_slice(&wrapped).unwrap();
+    let altered = alter(&mut value);
+    *text = format!("weir:{}", STANDARD.encode(value.to_string()));
+    altered
 }
 
 async fn chat_loop(bench: &Bench, model: &str, words: &str, stream: bool) {
