@@ -33,6 +33,11 @@ teams:
 """
 
 
+def keys_environment(nonsense) -> dict[str, str]:
+    """What WITH_KEYS takes from the environment."""
+    return {"WEIR_MASTER_KEY": MASTER, "CI_KEY": CI_KEY, "NONSENSE_PORT": str(nonsense.server_address[1])}
+
+
 def pytest_configure(config):
     if not BINARY.exists():
         pytest.exit(f"there is no {BINARY}; build it with `cargo build --release -p weir`", returncode=3)
@@ -74,12 +79,7 @@ def nonsense():
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory, nonsense):
     """A gateway with a master key, one declared key, a small body limit and a provider that answers nonsense."""
-    environment = {
-        "WEIR_MASTER_KEY": MASTER,
-        "CI_KEY": CI_KEY,
-        "NONSENSE_PORT": str(nonsense.server_address[1]),
-    }
-    with Weir(tmp_path_factory.mktemp("guarded"), WITH_KEYS, environment) as running:
+    with Weir(tmp_path_factory.mktemp("guarded"), WITH_KEYS, keys_environment(nonsense)) as running:
         yield running
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from conftest import CI_KEY, MASTER
-from weir_process import raw, run_weir
+from conftest import CI_KEY, MASTER, WITH_KEYS, keys_environment
+from weir_process import Weir, raw, run_weir
 
 PATH = "/v1/chat/completions"
 AUTH = {"authorization": f"Bearer {MASTER}"}
@@ -151,18 +151,22 @@ def test_a_provider_that_answers_nonsense(guarded, nonsense, kind, front):
     assert b"captive" not in answer.body
 
 
-def test_no_row_is_lost_by_bad_input(guarded, nonsense):
+def test_no_row_is_lost_by_bad_input(tmp_path, nonsense):
     """Calls that failed at the provider stand in the ledger; what was refused before it was a call is only counted."""
     nonsense.answer = NONSENSE["a page"]
-    before = guarded.spend_when(0, "--by", "route", "--key", MASTER)["total"]["calls"]
-    for _ in range(3):
-        assert guarded.chat("broken", headers=AUTH).status == 502
-    guarded.post(PATH, b"{oops", AUTH)
-    guarded.chat("broken", headers={"x-api-key": "wrong"})
-    after = guarded.spend_when(before + 3, "--by", "route", "--key", MASTER)["total"]["calls"]
-    assert after == before + 3
-    refused = [line for line in guarded.get("/metrics").body.decode().splitlines() if "weir_refused_requests_total{" in line]
-    assert any("invalid_api_key" in line for line in refused), refused
+    with Weir(tmp_path, WITH_KEYS, keys_environment(nonsense)) as weir:
+        for _ in range(3):
+            assert weir.chat("broken", headers=AUTH).status == 502
+        assert weir.chat("no/such-model", headers=AUTH).status == 404
+        weir.post(PATH, b"{oops", AUTH)
+        weir.chat("broken", headers={"x-api-key": "wrong"})
+        weir.spend_when(4, "--key", MASTER)
+        refused = [line for line in weir.get("/metrics").body.decode().splitlines() if "weir_refused_requests_total{" in line]
+        assert any("invalid_api_key" in line for line in refused), refused
+    # It has ended, so every row that there will be is in the store.
+    done = run_weir(tmp_path, "spend", "--json", "--by", "provider", environment=weir.environment)
+    rows = {row["provider"]: (row["calls"], row["attempts"]) for row in json.loads(done.stdout)["rows"]}
+    assert (rows.pop("nonsense")[0], rows) == (3, {None: (1, 0)}), rows
 
 
 # === on the terminal ===
