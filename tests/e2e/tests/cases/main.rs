@@ -8,6 +8,7 @@ mod errors;
 mod inside;
 mod kills;
 mod panics;
+mod settings;
 mod spools;
 mod stores;
 mod streams;
