@@ -438,10 +438,10 @@ impl http_body::Body for Meter {
                 this.waiting = None;
                 this.out = std::mem::take(&mut this.held);
             }
-            if let Some(bytes) = this.out.front() {
-                if this.source.is_none() || !this.must_wait(bytes) {
-                    return Poll::Ready(this.out.pop_front().map(|bytes| Ok(Frame::data(bytes))));
-                }
+            if let Some(bytes) = this.out.front()
+                && (this.source.is_none() || !this.must_wait(bytes))
+            {
+                return Poll::Ready(this.out.pop_front().map(|bytes| Ok(Frame::data(bytes))));
             }
             let Some(source) = &mut this.source else { return Poll::Ready(None) };
             match Pin::new(source).poll_frame(cx) {

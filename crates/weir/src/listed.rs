@@ -34,10 +34,10 @@ pub async fn ask_regularly(app: Arc<App>) {
     while !app.draining() {
         let snapshot = app.snapshot.load_full();
         for provider in snapshot.providers.values() {
-            if snapshot.catalog.models_of(&provider.kind).next().is_none() {
-                if let Ok(Some(ids)) = tokio::time::timeout(PATIENCE, ask(provider)).await {
-                    app.listed.0.write().insert(provider.name.clone(), ids);
-                }
+            if snapshot.catalog.models_of(&provider.kind).next().is_none()
+                && let Ok(Some(ids)) = tokio::time::timeout(PATIENCE, ask(provider)).await
+            {
+                app.listed.0.write().insert(provider.name.clone(), ids);
             }
         }
         tokio::time::sleep(EVERY).await;

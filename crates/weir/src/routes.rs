@@ -93,16 +93,19 @@ pub enum RoutesError {
     NoFront(&'static str),
 }
 
+/// Makes the front of a dialect.
+pub type MakeFront = fn() -> Arc<dyn Front>;
+
 impl Routes {
     /// The table, with the fronts that there are.
     ///
     /// # Errors
     /// A route without accounting, or without its front.
-    pub fn new(fronts: &[(&'static str, fn() -> Arc<dyn Front>)]) -> Result<Routes, RoutesError> {
+    pub fn new(fronts: &[(&'static str, MakeFront)]) -> Result<Routes, RoutesError> {
         Routes::of(TABLE, fronts)
     }
 
-    fn of(table: &[Entry], fronts: &[(&'static str, fn() -> Arc<dyn Front>)]) -> Result<Routes, RoutesError> {
+    fn of(table: &[Entry], fronts: &[(&'static str, MakeFront)]) -> Result<Routes, RoutesError> {
         let route = |entry: &Entry| {
             let accounting = entry.accounting.ok_or(RoutesError::Unaccounted(entry.path))?;
             let front = fronts.iter().find(|(dialect, _)| *dialect == entry.dialect);
@@ -152,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_route_without_accounting_does_not_start() {
-        let fronts: [(&'static str, fn() -> Arc<dyn Front>); 1] = [("openai", weir_adapter_openai::front)];
+        let fronts: [(&'static str, MakeFront); 1] = [("openai", weir_adapter_openai::front)];
         let bad = [Entry { path: "/x", dialect: "openai", operation: Operation::Chat, accounting: None }];
         assert_eq!(Routes::of(&bad, &fronts).err(), Some(RoutesError::Unaccounted("/x")));
         let foreign = [Entry {

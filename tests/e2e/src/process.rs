@@ -206,7 +206,7 @@ impl Weir {
     /// # Panics
     /// When it does not end within a minute.
     pub async fn stop(&mut self) -> Option<i32> {
-        let Some(mut child) = self.child.take() else { return None };
+        let mut child = self.child.take()?;
         signal(child.id().expect("it was not waited for"), "TERM");
         let status = tokio::time::timeout(Duration::from_secs(60), child.wait()).await;
         status.expect("weir ends").expect("it can be waited for").code()

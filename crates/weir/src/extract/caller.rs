@@ -61,7 +61,7 @@ fn key(headers: &HeaderMap) -> Result<Option<&str>, GatewayError> {
 /// `Origin`, or a name that was bent to loopback in `Host`, gives it away.
 fn refuse_strangers(headers: &HeaderMap) -> Result<(), GatewayError> {
     let text = |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap_or("?"));
-    let host_is_loopback = text(HOST).is_none_or(|host| is_loopback(host));
+    let host_is_loopback = text(HOST).is_none_or(is_loopback);
     let origin_is_loopback =
         text(ORIGIN).is_none_or(|origin| origin.split_once("://").is_some_and(|(_, host)| is_loopback(host)));
     if host_is_loopback && origin_is_loopback {
