@@ -46,6 +46,10 @@ fn of_words(status: u16, word: &str, message: &str) -> ProviderError {
 
 fn kind(status: u16, word: &str, message: &str) -> ErrorKind {
     match word {
+        // Its words know neither: what the status says is more.
+        "invalid_request_error" | "api_error" if matches!(status, 408 | 503 | 529) => {
+            ErrorKind::of_status(status)
+        }
         "invalid_request_error" => of_message(message).unwrap_or(ErrorKind::InvalidRequest),
         "authentication_error" | "permission_error" => ErrorKind::Auth,
         "billing_error" => ErrorKind::Quota,

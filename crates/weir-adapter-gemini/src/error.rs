@@ -23,7 +23,8 @@ pub(crate) fn error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Pro
             ProviderError::reported(kind, status.as_u16(), message)
         }
     };
-    error.retry_after = error.retry_after.or_else(|| retry_after(headers));
+    // The longer of both: who comes too early is sent away again.
+    error.retry_after = error.retry_after.max(retry_after(headers));
     error
 }
 
@@ -99,6 +100,7 @@ fn kind(told: &Status, status: u16) -> ErrorKind {
         "NOT_FOUND" => ErrorKind::NotFound,
         "DEADLINE_EXCEEDED" => ErrorKind::Timeout,
         "UNAVAILABLE" => ErrorKind::Overloaded,
+        "INTERNAL" | "UNKNOWN" if status == 529 => ErrorKind::Overloaded,
         "INTERNAL" | "UNKNOWN" | "DATA_LOSS" | "ABORTED" | "CANCELLED" => ErrorKind::Server,
         "INVALID_ARGUMENT" | "OUT_OF_RANGE" if says(&["token count", "exceeds"]) => ErrorKind::ContextLength,
         "INVALID_ARGUMENT" | "OUT_OF_RANGE" if says(&["token count", "only supports"]) => {

@@ -11,7 +11,7 @@ pub(crate) fn refusal(code: u16, message: &str) -> Refusal {
 
 fn detailed(code: u16, message: &str, details: Vec<Value>) -> Refusal {
     let status = match code {
-        400 | 413 => "INVALID_ARGUMENT",
+        400 | 413 | 422 => "INVALID_ARGUMENT",
         401 => "UNAUTHENTICATED",
         403 => "PERMISSION_DENIED",
         404 => "NOT_FOUND",
@@ -19,7 +19,7 @@ fn detailed(code: u16, message: &str, details: Vec<Value>) -> Refusal {
         429 => "RESOURCE_EXHAUSTED",
         499 => "CANCELLED",
         503 => "UNAVAILABLE",
-        504 => "DEADLINE_EXCEEDED",
+        408 | 504 => "DEADLINE_EXCEEDED",
         400..=499 => "FAILED_PRECONDITION",
         _ => "INTERNAL",
     };
