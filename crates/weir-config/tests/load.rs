@@ -257,7 +257,6 @@ fn what_nothing_acts_on_is_refused() {
         ("server: {admin_listen: '127.0.0.1:4001'}\n", "server.admin_listen"),
         ("server: {allow_faults: true}\n", "server.allow_faults"),
         ("models: {m: {strategy: weighted, targets: [a/b]}}\n", "models.m.strategy"),
-        ("models: {m: {on_client_gone: drain, targets: [a/b]}}\n", "models.m.on_client_gone"),
         ("models: {m: {targets: [{model: a/b, weight: 2}]}}\n", "models.m.targets[0].weight"),
         ("models: {m: {targets: [a/b], cache: {mode: exact, ttl: 1h}}}\n", "models.m.cache"),
         ("models: {m: {targets: [a/b], hedge: {after: p95}}}\n", "models.m.hedge"),
