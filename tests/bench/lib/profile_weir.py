@@ -11,6 +11,10 @@ from bench import bodies, closed_loop
 from subjects import SUBJECTS, Sim
 
 
+def tidy(line: str) -> str:
+    return line.rstrip(" -").rstrip()[:160]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/bench/profile", description=__doc__)
     parser.add_argument("--workload", default="small", choices=["small", "large", "stream"])
@@ -33,10 +37,11 @@ def main() -> int:
         found = closed_loop(subject, load[options.workload], options.seconds + 0.5)
         recorder.join()
         print(f"{options.subject}, {options.workload}: {found['cpu_us']:.1f} µs of CPU a request, {found['rps']:,.0f} a second (perf running)")
-        for sort in ("dso", "symbol"):
+        # A thread is named for what it does.
+        for sort in ("comm", "comm,dso", "symbol"):
             report = ["perf", "report", "-i", data, "--stdio", "--no-children", "-q", "-g", "none", "--sort", sort, "--percent-limit", "0.3"]
             shown = subprocess.run(report, capture_output=True, text=True).stdout
-            print("\n".join([line for line in shown.splitlines() if line.strip()][: options.lines]) + "\n")
+            print("\n".join([tidy(line) for line in shown.splitlines() if line.strip()][: options.lines]) + "\n")
         if options.callers:
             chains = ["perf", "report", "-i", data, "--stdio", "--children", "-q", "-g", "caller,0.5,callee", "--max-stack", "30", "--percent-limit", "2"]
             print(subprocess.run(chains, capture_output=True, text=True).stdout)
