@@ -85,7 +85,7 @@ impl Source {
         let loaded = weir_config::load(self.file.as_deref(), outside)?;
         let registry = registry()?;
         let providers = providers(&loaded, &registry, &self.environment);
-        let catalog = catalog(&loaded)?;
+        let catalog = catalog(&loaded, &providers)?;
         Ok(Resolved { loaded, providers, registry, catalog })
     }
 }
@@ -208,9 +208,13 @@ pub fn registry() -> Result<Registry, Error> {
     })
 }
 
-fn catalog(loaded: &Loaded) -> Result<Catalog, Error> {
+/// The models of the kinds that are configured: nothing else can be called.
+fn catalog(loaded: &Loaded, providers: &IndexMap<String, (Provider, Found)>) -> Result<Catalog, Error> {
+    let kinds: Vec<&str> =
+        providers.iter().map(|(name, (provider, _))| provider.kind.as_deref().unwrap_or(name)).collect();
     let files: Vec<PriceFile> = loaded.price_files.iter().map(|(_, file)| file.clone()).collect();
-    let catalog = data::catalog()?.with_prices(files, loaded.config.prices.overrides.clone());
+    let catalog = data::catalog_of(|kind| kinds.contains(&kind))?
+        .with_prices(files, loaded.config.prices.overrides.clone());
     catalog.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n").into())
 }
 

@@ -89,7 +89,10 @@ fn rest(app: Arc<App>) -> Router {
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
         // What is JSON must not be taken for a page.
-        .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
         .with_state(app)
 }
 

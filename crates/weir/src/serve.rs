@@ -101,9 +101,10 @@ async fn converse<IO>(
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    // Boxed, so that a connection holds the room of a call only while one is being answered: not while its answer streams.
     let answer = service_fn(move |request| {
         let service = service.clone();
-        async move { Ok::<_, std::convert::Infallible>(service.answer(request).await) }
+        Box::pin(async move { Ok::<_, std::convert::Infallible>(service.answer(request).await) })
     });
     let connection = builder.serve_connection(TokioIo::new(io), answer).into_owned();
     // A client that leaves is no event.

@@ -8,7 +8,7 @@ use weir_config::{LogFormat, Logging};
 /// Begins to log. Later calls change nothing.
 pub fn start(logging: &Logging) {
     let level = logging.level.as_str();
-    let filter = EnvFilter::new(format!("{level},hyper=warn,h2=warn,sqlx=warn,rustls=warn,notify=warn"));
+    let filter = EnvFilter::new(format!("{level},hyper=warn,h2=warn,sqlx=warn,rustls=warn"));
     let json = match logging.format {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
         LogFormat::Text => false,
