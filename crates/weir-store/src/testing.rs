@@ -122,9 +122,22 @@ impl Postgres {
         Ok(pids)
     }
 
+    /// The postmaster first, so that it makes no more children; one that ended meanwhile is no failure.
     fn signal(&self, signal: &str) -> io::Result<()> {
-        let pids: Vec<String> = self.pids()?.iter().map(u32::to_string).collect();
-        run(Command::new("kill").arg(signal).args(pids))
+        let mut done = Vec::new();
+        for _ in 0..2 {
+            for pid in self.pids()? {
+                if done.contains(&pid) {
+                    continue;
+                }
+                let sent = run(Command::new("kill").arg(signal).arg(pid.to_string()));
+                if Path::new("/proc").join(pid.to_string()).exists() {
+                    sent?;
+                }
+                done.push(pid);
+            }
+        }
+        Ok(())
     }
 
     fn data(&self) -> PathBuf {
