@@ -1,9 +1,11 @@
 //! The process from its start to its end: configuration, store, listener, signals, drain.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{App, Error, Source};
@@ -28,7 +30,7 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     let tls = config.server.tls.as_ref().map(|files| serve::tls(&files.cert, &files.key)).transpose()?;
     // Before the store is opened: a second gateway at the same address must not touch anything.
     let address = config.server.listen.0;
-    let listener = TcpListener::bind(address).await.map_err(|error| {
+    let listener = listen(address).map_err(|error| {
         format!("can't listen on {address}: {error}; choose another with --listen or `server.listen`")
     })?;
     let mut banner = Banner::new(&resolved, listener.local_addr()?, tls.is_some());
@@ -51,6 +53,17 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
         tracing::warn!("some rows are still in the spool; the next start moves them to the store");
     }
     Ok(())
+}
+
+/// So many connections may wait to be accepted: all clients come back at once after a restart. The usual 128 would make
+/// the others wait for a second and more.
+const WAITING: u32 = 4096;
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 /// Done at the first SIGTERM or SIGINT. The second ends the process at once, with 1.
