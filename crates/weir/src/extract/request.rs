@@ -41,7 +41,7 @@ pub async fn body(head: &Parts, mut body: Incoming, limit: usize) -> Result<Byte
     let refuse =
         |message: &str| InvalidRequest { message: message.to_owned(), code: "invalid_request", param: None };
     match tokio::time::timeout(BODY_PATIENCE, Limited::new(&mut body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Ok(collected)) => Ok(small_apart(collected.to_bytes())),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             throw_away(&mut body).await;
             Err(GatewayError::TooLarge { limit })
@@ -64,6 +64,13 @@ async fn throw_away(body: &mut Incoming) {
     };
     // What is not read by then is not worth waiting for.
     let _ = tokio::time::timeout(THROW_AWAY_FOR, all).await;
+}
+
+/// A small body is copied out of the connection's read buffer: a call holds its body to its end, and would hold all of
+/// that buffer with it.
+fn small_apart(body: Bytes) -> Bytes {
+    const SMALL: usize = 4 << 10;
+    if body.len() <= SMALL { Bytes::copy_from_slice(&body) } else { body }
 }
 
 /// The request, with what may travel on.
