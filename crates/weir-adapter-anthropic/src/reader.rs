@@ -68,6 +68,10 @@ impl Reader for MessageReader {
         }
     }
 
+    fn done(&self) -> bool {
+        self.complete
+    }
+
     fn end(&mut self) -> Result<Bytes, ProviderError> {
         if self.complete { Ok(Bytes::new()) } else { Err(ProviderError::truncated()) }
     }

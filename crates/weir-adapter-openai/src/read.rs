@@ -152,6 +152,10 @@ impl Reader for NativeReader {
         }
     }
 
+    fn done(&self) -> bool {
+        self.done
+    }
+
     fn usage(&self) -> Option<&Usage> {
         self.usage.as_ref()
     }

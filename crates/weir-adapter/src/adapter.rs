@@ -213,6 +213,10 @@ pub trait Reader: Send {
     /// An error event, or a frame that does not read.
     fn frame(&mut self, frame: &[u8]) -> Result<Glance, ProviderError>;
 
+    /// Whether the frame that ends the answer has passed (`[DONE]`): the client has its clean end, whatever the
+    /// connection does from then on.
+    fn done(&self) -> bool;
+
     /// The end of the body: what must be added so that the client sees a proper end (`data: [DONE]` where the
     /// provider leaves it out; as a rule nothing).
     ///

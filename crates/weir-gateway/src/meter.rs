@@ -245,6 +245,11 @@ impl Meter {
         }
     }
 
+    /// Whether the client has had its clean end already.
+    fn done(&self) -> bool {
+        matches!(&self.form, Form::Native(reader) if reader.done())
+    }
+
     /// The provider's body has ended.
     fn complete(&mut self) {
         match self.last_frame().and_then(|()| self.tail()) {
@@ -297,6 +302,9 @@ impl Meter {
     /// over, the client may be due a comment, or nothing at all.
     fn alarmed(&mut self) {
         let now = Instant::now();
+        if self.done() && (now >= self.patience.deadline || now >= self.last_seen + self.patience.idle) {
+            return self.complete();
+        }
         if now >= self.patience.deadline {
             return self.fail(&AttemptError::TimedOut(Wait::Total, self.patience.total));
         }
@@ -360,9 +368,11 @@ impl Meter {
     /// In strict mode the frame that says "this is the end" must wait for the disk, like the end itself.
     fn must_wait(&self, bytes: &Bytes) -> bool {
         let tail = &bytes[bytes.len().saturating_sub(256)..];
+        // Quotes in content are escaped, so these can't be part of it.
+        let ends = [&b"\"type\":\"message_stop\""[..], &b"\"type\": \"message_stop\""[..]];
         self.barrier.is_some()
-            && (memchr::memmem::find(tail, b"[DONE]").is_some()
-                || memchr::memmem::find(tail, b"message_stop").is_some())
+            && (tail.trim_ascii_end().ends_with(b"data: [DONE]")
+                || ends.iter().any(|end| memchr::memmem::find(tail, end).is_some()))
     }
 }
 
@@ -448,9 +458,14 @@ impl http_body::Body for Meter {
                 Poll::Ready(Some(Ok(frame))) => {
                     let Ok(data) = frame.into_data() else { continue };
                     this.last_seen = Instant::now();
-                    this.last_sent = this.last_seen;
-                    if let Err(error) = this.take(data) {
+                    let taken = this.take(data);
+                    if !this.out.is_empty() {
+                        this.last_sent = this.last_seen;
+                    }
+                    if let Err(error) = taken {
                         this.fail(&error);
+                    } else if this.last_seen >= this.patience.deadline && !this.done() {
+                        this.fail(&AttemptError::TimedOut(Wait::Total, this.patience.total));
                     }
                 }
                 Poll::Ready(Some(Err(error))) => this.fail(&broken(&error)),
@@ -476,6 +491,10 @@ impl Drop for Meter {
             // Weir's own fault, not the client's; what panicked is not asked to read on.
             let outcome =
                 self.account.close(State::InternalError, self.usage(), Some("internal_error".to_owned()));
+            return self.finish(&outcome);
+        }
+        if self.done() && self.out.is_empty() {
+            let outcome = self.account.close(State::Ok, self.usage(), None);
             return self.finish(&outcome);
         }
         match (self.drains, tokio::runtime::Handle::try_current()) {

@@ -170,7 +170,7 @@ impl Metrics {
         match target {
             Some(target) => target.metrics.call(operation, row.status, duration),
             None => {
-                let route = call.progress.lock().route.clone().filter(|route| !route.contains('/'));
+                let route = call.snapshot.resolve(call.request.model()).map(|route| route.label.clone());
                 let labels =
                     [route.as_deref().unwrap_or("other"), "", "", operation, &row.status.to_string()];
                 self.requests.with_label_values(&labels).inc();

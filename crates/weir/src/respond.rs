@@ -21,7 +21,8 @@ pub fn full(body: impl Into<Bytes>) -> ResponseBody {
 
 /// A reply.
 pub fn reply(call: &Call, request_id: &HeaderValue, reply: Reply) -> Response<ResponseBody> {
-    let cost = reply.outcome().map(|outcome| outcome.cost_nanousd);
+    // All attempts of the call, as its row has it.
+    let cost = reply.outcome().map(|_| call.progress.lock().sum.cost_nanousd);
     let (body, content_type) = match reply.body {
         Body::Whole(bytes) => (full(bytes), "application/json"),
         Body::Stream(meter) => (Either::Right(Either::Left(meter)), "text/event-stream; charset=utf-8"),

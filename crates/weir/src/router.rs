@@ -21,7 +21,7 @@ use weir_gateway::GatewayError;
 use weir_gateway::call::Role;
 
 use crate::app::App;
-use crate::extract::caller::caller;
+use crate::extract::caller::{caller, refuse_strangers};
 use crate::handlers::{generation, health, inference, metrics, models, openapi, spend};
 use crate::respond::{self, ResponseBody, full};
 use crate::routes::bare;
@@ -181,15 +181,11 @@ async fn spent(
 /// everybody on this machine may.
 fn reader(app: &App, headers: &HeaderMap) -> Result<(), GatewayError> {
     let snapshot = app.snapshot.load();
-    let caller = match caller(&snapshot.keys, headers) {
-        Err(error) if snapshot.keys.has_master() => return Err(error),
-        Err(GatewayError::Forbidden { code, message }) => {
-            return Err(GatewayError::Forbidden { code, message });
-        }
-        Err(_) => return Ok(()),
-        Ok(caller) => caller,
-    };
-    if caller.role > Role::Caller || !snapshot.keys.has_master() {
+    if !snapshot.keys.has_master() {
+        return refuse_strangers(headers);
+    }
+    let caller = caller(&snapshot.keys, headers)?;
+    if caller.role > Role::Caller {
         return Ok(());
     }
     let message =

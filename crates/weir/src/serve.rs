@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -102,13 +103,26 @@ async fn converse<IO>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // Boxed, so that a connection holds the room of a call only while one is being answered: not while its answer streams.
+    let asked = Arc::new(AtomicBool::new(false));
+    let seen = asked.clone();
     let answer = service_fn(move |request| {
+        seen.store(true, Ordering::Relaxed);
         let service = service.clone();
         Box::pin(async move { Ok::<_, std::convert::Infallible>(service.answer(request).await) })
     });
     let connection = builder.serve_connection(TokioIo::new(io), answer).into_owned();
+    // Before the first bytes tell the version of HTTP, no timer of hyper's runs.
+    let silence = async {
+        tokio::time::sleep(HEAD_PATIENCE).await;
+        if asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
     // A client that leaves is no event.
-    drop(watcher.watch(connection).await);
+    tokio::select! {
+        ended = watcher.watch(connection) => drop(ended),
+        () = silence => {}
+    }
 }
 
 /// Out of descriptors: waiting beats spinning.

@@ -146,7 +146,6 @@ async fn send(mut encoded: Encoded, account: &mut Account) -> Result<Reply, Unse
         .await
         .map_err(fail)?
         .map_err(fail)?;
-    account.first_content();
     if call.request.peek().stream {
         return Err(fail(not_streamed(form, &body)));
     }
@@ -222,6 +221,7 @@ fn whole(call: &Call, body: Bytes, form: ReplyForm, account: &mut Account) -> Re
     match form {
         ReplyForm::Native(mut reader) => {
             let glance = reader.whole(&body)?;
+            account.first_content();
             account.saw(glance.output_bytes);
             let usage = reader.usage();
             let out =
@@ -230,6 +230,7 @@ fn whole(call: &Call, body: Bytes, form: ReplyForm, account: &mut Account) -> Re
         }
         ReplyForm::Foreign(mut decoder) => {
             let mut response = decoder.whole(&body)?;
+            account.first_content();
             content::date(&mut response, call.facts.started_at);
             account.saw(content::bytes_of_whole(&response));
             if let (Some(place), Some(usage)) = (usage_of(&mut response), decoder.usage()) {

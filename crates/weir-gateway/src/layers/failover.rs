@@ -66,7 +66,10 @@ where
                         Err(failed) => {
                             note(&call, target, &failed);
                             match pause(&call, route, &failed.error, tries) {
-                                Some(pause) => tokio::time::sleep(pause).await,
+                                Some(pause) => {
+                                    tokio::time::sleep(pause).await;
+                                    call.progress.lock().waited += pause;
+                                }
                                 None => break failed.error,
                             }
                         }

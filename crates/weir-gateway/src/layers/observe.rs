@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tower::{Layer, Service};
 use weir_ledger::{Cache, CallRow, End, Ledger, Position, State, UsageSource};
@@ -65,6 +65,7 @@ where
             match inner.call(call).await {
                 Ok(mut reply) => {
                     watched.status = 200;
+                    watched.overhead = Some(watched.call.overhead(Instant::now()));
                     end_with(&mut reply, watched, &ledger).await;
                     Ok(reply)
                 }
@@ -116,6 +117,8 @@ struct Watched {
     metrics: Arc<Metrics>,
     status: u16,
     code: Option<String>,
+    /// weir's own share until the reply began; what follows is the provider's and the client's pace.
+    overhead: Option<Duration>,
     ended: bool,
 }
 
@@ -128,7 +131,7 @@ impl Watched {
         })?;
         call.progress.lock().room = Some(room);
         metrics.inflight.inc();
-        Ok(Watched { call, metrics, status: 499, code: None, ended: false })
+        Ok(Watched { call, metrics, status: 499, code: None, overhead: None, ended: false })
     }
 
     fn end(&mut self) -> Position {
@@ -137,7 +140,7 @@ impl Watched {
         }
         self.metrics.inflight.dec();
         let now = Instant::now();
-        let overhead = self.call.overhead(now);
+        let overhead = self.overhead.unwrap_or_else(|| self.call.overhead(now));
         let mut progress = self.call.progress.lock();
         let unsettled = progress.unsettled.take();
         let (state, source, price_id) = progress.last.take().unwrap_or((State::Ok, UsageSource::None, None));

@@ -26,6 +26,8 @@ use crate::metrics::Metrics;
 
 /// How many names that stand in no entry are kept resolved; later ones are resolved at each call.
 const MAX_DIRECT: usize = 10_000;
+/// The longest name that is kept, in bytes.
+const MAX_KEPT_NAME: usize = 256;
 
 /// Settings of the whole process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +73,7 @@ impl Snapshot {
             self.by_pattern(name).or_else(|| self.by_provider(name)).or_else(|| self.by_bare_id(name))?,
         );
         let mut direct = self.direct.write();
-        if direct.len() < MAX_DIRECT {
+        if name.len() <= MAX_KEPT_NAME && direct.len() < MAX_DIRECT {
             direct.insert(name.into(), route.clone());
         }
         Some(route)

@@ -96,6 +96,11 @@ impl Upstream {
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(config.idle_timeout)
             .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            // One connection carries every call to such a provider: a dead one must be noticed.
+            .http2_keep_alive_interval(Duration::from_secs(20))
+            .http2_keep_alive_timeout(Duration::from_secs(10))
+            .http2_keep_alive_while_idle(true)
             .pool_max_idle_per_host(4096)
             .http1_max_buf_size(256 << 10)
             .build(Connector::new(&config)?);

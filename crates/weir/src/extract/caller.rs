@@ -18,7 +18,9 @@ pub fn caller(keys: &Keys, headers: &HeaderMap) -> Result<Arc<Caller>, GatewayEr
     if !keys.needed() {
         refuse_strangers(headers)?;
     }
-    match keys.verify(key(headers)?) {
+    // Where no key is needed, any is accepted.
+    let key = if keys.needed() { key(headers)? } else { None };
+    match keys.verify(key) {
         Verdict::Is(caller) => Ok(caller),
         Verdict::Missing => Err(GatewayError::Unauthenticated(
             "no API key; send one as `Authorization: Bearer KEY` (or in `x-api-key`, `api-key`, `x-goog-api-key`)",
@@ -59,7 +61,10 @@ fn key(headers: &HeaderMap) -> Result<Option<&str>, GatewayError> {
 
 /// An open listener answers programs of this machine, not web pages that a browser here has loaded: a page's own
 /// `Origin`, or a name that was bent to loopback in `Host`, gives it away.
-fn refuse_strangers(headers: &HeaderMap) -> Result<(), GatewayError> {
+///
+/// # Errors
+/// A `Host` or `Origin` that is not loopback.
+pub fn refuse_strangers(headers: &HeaderMap) -> Result<(), GatewayError> {
     let text = |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap_or("?"));
     let host_is_loopback = text(HOST).is_none_or(is_loopback);
     let origin_is_loopback =

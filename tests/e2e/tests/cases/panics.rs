@@ -104,6 +104,10 @@ impl Reader for FragileReader {
         self.inner.frame(frame)
     }
 
+    fn done(&self) -> bool {
+        self.inner.done()
+    }
+
     fn end(&mut self) -> Result<Bytes, ProviderError> {
         assert!(!self.end, "told to panic");
         self.inner.end()
