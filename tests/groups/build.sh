@@ -9,3 +9,5 @@ if [ -n "${WEIR_TEST_NO_BUILD:-}" ]; then
 fi
 cargo build --release --locked --bins -p weir -p weir-sim -p weir-tools
 ls -l "$WEIR_BIN" "$WEIR_SIM_BIN"
+# The command of the README must find the gateway among the binaries of the workspace.
+cargo run --release --locked --quiet -- --version
