@@ -4,6 +4,8 @@
 //! other, reads the usage on the way, and knows how the stream ended: whole, broken, too slow, or left by the client.
 //! Then, and exactly once, it tells its observers. Nothing is spawned and nothing is buffered beyond one frame.
 
+mod frames;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -19,8 +21,10 @@ use smallvec::SmallVec;
 use tokio::time::{Instant, Sleep};
 use weir_adapter::{Decoder, Encoder, Front, ProviderError, Reader};
 use weir_ledger::State;
+use weir_wire::Usage;
 use weir_wire::framing::{Splitter, Verdict};
-use weir_wire::{Usage, openai};
+
+use frames::{foreign, native};
 
 use crate::dispatch::account::Account;
 use crate::error::{AttemptError, Wait};
@@ -374,58 +378,6 @@ impl Meter {
             && (tail.trim_ascii_end().ends_with(b"data: [DONE]")
                 || ends.iter().any(|end| memchr::memmem::find(tail, end).is_some()))
     }
-}
-
-/// Glances at one frame of the client's own dialect.
-fn native(
-    reader: &mut dyn Reader,
-    account: &mut Account,
-    frame: &Bytes,
-    semantic: &mut bool,
-) -> Result<Verdict, ProviderError> {
-    let glance = reader.frame(frame)?;
-    account.saw(glance.output_bytes);
-    if glance.semantic && !*semantic {
-        *semantic = true;
-        account.first_content();
-    }
-    if glance.withhold || glance.usage_only && !account.include_usage {
-        return Ok(Verdict::Drop);
-    }
-    Ok(
-        match glance
-            .usage_end
-            .zip(reader.usage())
-            .and_then(|(end, usage)| account.with_cost(frame, end, usage))
-        {
-            Some(bytes) => Verdict::Replace(bytes),
-            None => Verdict::Keep,
-        },
-    )
-}
-
-/// Writes translated chunks in the client's dialect.
-fn foreign(
-    chunks: Vec<openai::Chunk>,
-    decoder: &dyn Decoder,
-    encoder: &mut dyn Encoder,
-    account: &mut Account,
-    semantic: &mut bool,
-) -> Bytes {
-    let mut out = BytesMut::new();
-    for mut chunk in chunks {
-        crate::dispatch::content::date_chunk(&mut chunk, account.called_at);
-        account.saw(crate::dispatch::content::bytes_of(&chunk));
-        if !*semantic && crate::dispatch::content::is_semantic(&chunk) {
-            *semantic = true;
-            account.first_content();
-        }
-        if let Some(usage) = decoder.usage() {
-            account.put_cost(&mut chunk, usage);
-        }
-        encoder.chunk(chunk, &mut out);
-    }
-    out.freeze()
 }
 
 fn broken(error: &hyper::Error) -> AttemptError {
