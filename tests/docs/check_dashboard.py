@@ -68,7 +68,7 @@ def queries() -> list[tuple[str, str]]:
 
 
 def filled(query: str) -> str:
-    return query.replace("$__rate_interval", "10s").replace("$instance", ".*")
+    return query.replace("$__rate_interval", "1m").replace("$instance", ".*")
 
 
 def main() -> int:
@@ -95,11 +95,15 @@ def main() -> int:
             try:
                 traffic(weir)
                 weir.process.send_signal(signal.SIGHUP)
-                for _ in range(4):
+                # A busy machine scrapes late: as long as something is missing there is more traffic, up to a minute.
+                until = time.monotonic() + 60
+                while True:
                     time.sleep(1.2)
                     traffic(weir)
-                time.sleep(2)
-                check(port, problems)
+                    time.sleep(2)
+                    problems = check(port)
+                    if not problems or time.monotonic() > until:
+                        break
                 offered = set(re.findall(r"^# TYPE (weir_\w+)", weir.get("/metrics").body.decode(), re.MULTILINE))
             finally:
                 prometheus.terminate()
@@ -114,13 +118,15 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def check(port: int, problems: list[str]) -> None:
+def check(port: int) -> list[str]:
+    problems = []
     for title, query in queries():
         answer = ask(port, "query", query=filled(query))
         if answer["status"] != "success":
             problems.append(f"{title}: {query}: {answer['error']}")
         elif not answer["data"]["result"]:
             problems.append(f"{title}: {query}: found nothing")
+    return problems
 
 
 if __name__ == "__main__":
