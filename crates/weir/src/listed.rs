@@ -35,7 +35,7 @@ pub async fn ask_regularly(app: Arc<App>) {
         let snapshot = app.snapshot.load_full();
         for provider in snapshot.providers.values() {
             if snapshot.catalog.models_of(&provider.kind).next().is_none()
-                && let Ok(Some(ids)) = tokio::time::timeout(PATIENCE, ask(provider)).await
+                && let Ok(Ok(ids)) = tokio::time::timeout(PATIENCE, ask(provider)).await
             {
                 app.listed.0.write().insert(provider.name.clone(), ids);
             }
@@ -44,16 +44,11 @@ pub async fn ask_regularly(app: Arc<App>) {
     }
 }
 
-/// The ids of a provider's models; `None` where it does not say.
-pub async fn ask(provider: &Provider) -> Option<Vec<String>> {
-    try_ask(provider).await.ok()
-}
-
 /// The ids of a provider's models.
 ///
 /// # Errors
 /// Why it does not say, for the terminal.
-pub async fn try_ask(provider: &Provider) -> Result<Vec<String>, String> {
+pub async fn ask(provider: &Provider) -> Result<Vec<String>, String> {
     let mut request = provider.adapter.list_models().ok_or("has no list of models to ask for")?;
     let key = provider.credentials.take();
     provider.adapter.authorize(&mut request, key, SystemTime::now()).map_err(|error| error.to_string())?;

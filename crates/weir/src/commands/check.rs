@@ -66,7 +66,7 @@ pub(super) async fn reach_one(provider: &Provider) -> Result<usize, String> {
     {
         return Err(format!("has no key; set `providers.{}.api_key`", provider.name));
     }
-    match tokio::time::timeout(Duration::from_secs(15), listed::try_ask(provider)).await {
+    match tokio::time::timeout(Duration::from_secs(15), listed::ask(provider)).await {
         Ok(answer) => answer.map(|ids| ids.len()),
         Err(_) => Err("does not answer within 15s".to_owned()),
     }

@@ -1,7 +1,7 @@
 //! A call to a model.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
@@ -55,11 +55,12 @@ async fn admit(
     let options = extract::request::options(headers)?;
     let bytes = extract::request::body(head, body, snapshot.settings.max_body).await?;
     let request = extract::request::request(route, head, bytes)?;
-    let now =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default() - started.elapsed();
+    // The body took its time: the call began before it.
+    let waited = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
+    let started_at = crate::clock::unix_micros().saturating_sub(waited);
     let facts = Facts {
         request_id: request_id.to_str().unwrap_or_default().into(),
-        started_at: i64::try_from(now.as_micros()).unwrap_or(i64::MAX),
+        started_at,
         key: caller.name.clone(),
         team: caller.team.clone(),
         user: extract::request::user(headers, &request)?,
