@@ -8,6 +8,7 @@ use weir_adapter::Request;
 use weir_ledger::row::Sum;
 use weir_ledger::{AttemptRow, CallId, Facts, Room, State, UsageSource};
 
+use crate::limits::Limits;
 use crate::routing::Plan;
 use crate::snapshot::{Snapshot, Target};
 
@@ -22,6 +23,10 @@ pub struct Caller {
     pub models: Option<Vec<String>>,
     /// What it may do beside calling.
     pub role: Role,
+    /// How much may be called with the key.
+    pub limits: Option<Limits>,
+    /// How much all keys of the team together may call.
+    pub team_limits: Option<Limits>,
 }
 
 /// What a key may do.
@@ -36,6 +41,11 @@ pub enum Role {
 }
 
 impl Caller {
+    /// A caller without team, limits or restrictions.
+    pub fn named(name: impl Into<Arc<str>>, role: Role) -> Caller {
+        Caller { name: name.into(), team: None, models: None, role, limits: None, team_limits: None }
+    }
+
     /// Whether this caller may call `model`.
     pub fn may_call(&self, model: &str) -> bool {
         match &self.models {

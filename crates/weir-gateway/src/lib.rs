@@ -9,6 +9,7 @@ pub mod credentials;
 pub mod dispatch;
 pub mod error;
 pub mod layers;
+pub mod limits;
 pub mod meter;
 pub mod metrics;
 pub mod names;

@@ -15,6 +15,7 @@ use weir_ledger::key::KeyHash;
 use super::{Keys, MakeAdapter, Provider, Route, Settings, Snapshot, Target};
 use crate::call::{Caller, Role};
 use crate::credentials::Credentials;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::upstream::{InProcess, Proxy, TlsFiles, Upstream, UpstreamConfig};
 
@@ -159,11 +160,14 @@ fn keys(config: &Config, problems: &mut Vec<Problem>) -> Keys {
             problems.push(Problem::at(at, "a key needs `key` or `sha256` (64 hex digits)"));
             continue;
         };
+        let team = key.team.as_ref().and_then(|name| config.teams.iter().find(|team| team.name == *name));
         let caller = Caller {
             name: key.name.as_str().into(),
             team: key.team.as_deref().map(Into::into),
             models: key.models.clone(),
             role: role(key.role),
+            limits: Limits::of(key.limits.as_ref()),
+            team_limits: team.and_then(|team| Limits::of(team.limits.as_ref())),
         };
         if declared.insert(hash, Arc::new(caller)).is_some() {
             problems.push(Problem::at(at, "the same key stands twice"));

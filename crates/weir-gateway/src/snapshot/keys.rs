@@ -34,8 +34,7 @@ impl Keys {
     /// A master key, and declared ones. `open`: without a key at all, everybody on loopback may call.
     pub fn new(master: Option<KeyHash>, declared: HashMap<KeyHash, Arc<Caller>>) -> Keys {
         let open = master.is_none() && declared.is_empty();
-        let named =
-            |name: &str, role| Some(Arc::new(Caller { name: name.into(), team: None, models: None, role }));
+        let named = |name: &str, role| Some(Arc::new(Caller::named(name, role)));
         Keys {
             local: open.then(|| named("local", Role::Caller)).flatten(),
             admin: named("master", Role::Admin),
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     fn caller(name: &str) -> Arc<Caller> {
-        Arc::new(Caller { name: name.into(), team: None, models: None, role: Role::Caller })
+        Arc::new(Caller::named(name, Role::Caller))
     }
 
     #[test]

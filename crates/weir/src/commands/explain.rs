@@ -95,7 +95,7 @@ fn call(snapshot: Snapshot, body: Bytes) -> Result<Call, weir_adapter::InvalidRe
     };
     Ok(Call {
         id: CallId::now(),
-        caller: Arc::new(Caller { name: "local".into(), team: None, models: None, role: Role::Admin }),
+        caller: Arc::new(Caller::named("local", Role::Admin)),
         request,
         snapshot: Arc::new(snapshot),
         facts: Arc::new(facts),

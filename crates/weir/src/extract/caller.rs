@@ -105,7 +105,7 @@ mod tests {
 
     #[track_caller]
     fn check(pairs: &[(&'static str, &'static str)], expected: bool) {
-        let ci = Arc::new(Caller { name: "ci".into(), team: None, models: None, role: Role::Caller });
+        let ci = Arc::new(Caller::named("ci", Role::Caller));
         let keys = Keys::new(None, HashMap::from([(KeyHash::of("k"), ci)]));
         assert_eq!(caller(&keys, &headers(pairs)).is_ok(), expected, "{pairs:?}");
     }

@@ -101,12 +101,7 @@ impl Inside {
             route: request.model().into(),
             stream: request.peek().stream,
         };
-        let caller = weir_gateway::Caller {
-            name: "local".into(),
-            team: None,
-            models: None,
-            role: weir_gateway::call::Role::Caller,
-        };
+        let caller = weir_gateway::Caller::named("local", weir_gateway::call::Role::Caller);
         Arc::new(Call {
             id: CallId::now(),
             caller: Arc::new(caller),
