@@ -233,7 +233,8 @@ fn providers(
     let variables: Vec<(&str, Vec<&str>)> = registry
         .descriptors
         .values()
-        .filter(|descriptor| descriptor.base_url.is_some() && !descriptor.environment.is_empty())
+        .filter(|descriptor| !descriptor.local && descriptor.base_url.is_some())
+        .filter(|descriptor| !descriptor.environment.is_empty())
         .map(|descriptor| {
             (descriptor.name.as_str(), descriptor.environment.iter().map(String::as_str).collect())
         })

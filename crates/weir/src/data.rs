@@ -61,22 +61,38 @@ fn yaml_files(folder: &'static Dir<'static>) -> impl Iterator<Item = &'static Fi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_adapter::descriptor::Evidence;
 
     #[test]
     fn all_data_reads() {
         let descriptors = descriptors().unwrap();
-        assert!(descriptors.len() >= 14, "{}", descriptors.len());
+        assert!(descriptors.len() >= 60, "{}", descriptors.len());
         for descriptor in descriptors.values() {
             let known = crate::adapters::ADAPTERS.iter().any(|(dialect, _)| *dialect == descriptor.dialect);
             assert!(known, "{}: no adapter for dialect {}", descriptor.name, descriptor.dialect);
+            // Those that everybody reaches at an address of their own.
+            let own = ["azure", "cloudflare", "databricks", "litellm", "snowflake", "vllm"];
             assert!(
                 descriptor.base_url.is_some()
                     || descriptor.environment.is_empty()
-                    || ["azure", "vllm"].contains(&descriptor.name.as_str()),
+                    || own.contains(&descriptor.name.as_str()),
                 "{}",
                 descriptor.name
             );
         }
+        let verified = descriptors.values().filter(|one| one.evidence == Evidence::Verified).count();
+        assert!(verified >= 25, "{verified}");
         assert!(catalog().unwrap().models().count() > 300);
+    }
+
+    #[test]
+    fn a_variable_turns_one_provider_on() {
+        let mut seen = std::collections::HashMap::new();
+        for descriptor in descriptors().unwrap().values().filter(|one| !one.local) {
+            for variable in &descriptor.environment {
+                let other = seen.insert(variable.clone(), descriptor.name.clone());
+                assert_eq!(other, None, "{variable} also is {}'s", descriptor.name);
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@ mod init;
 mod man;
 mod models;
 pub mod output;
+mod providers;
 mod schema;
 pub mod serve;
 pub mod simulate;
@@ -239,6 +240,7 @@ pub fn run_offline(
         Command::Init(args) => init::run(args, global, environment, output),
         Command::Models(args) => models::run(args, global, environment, output),
         Command::Schema(SchemaArgs { kind: SchemaKind::Config }) => schema::run_config(output),
+        Command::Schema(SchemaArgs { kind: SchemaKind::Providers }) => providers::run(output),
         Command::Completions(args) => completions::run(args, Cli::command(), output),
         Command::Man(args) => man::run(args, Cli::command(), output),
         _ => return None,

@@ -309,7 +309,7 @@ mod tests {
     fn the_same_model_stands_together() {
         let ids: Vec<String> = list("models gpt-4o-mini", "")
             .iter()
-            .map(|model| model["model"].as_str().unwrap().to_owned())
+            .map(|model| model["model"].as_str().unwrap().rsplit('/').next().unwrap().to_owned())
             .collect();
         let first = ids.iter().position(|id| id == "gpt-4o-mini").unwrap();
         let of_others = ids.iter().filter(|id| *id == "gpt-4o-mini").count();

@@ -19,6 +19,8 @@ pub enum SchemaKind {
     Config,
     /// OpenAPI description of the gateway
     Openapi,
+    /// Table of all kinds of providers (docs/providers.md)
+    Providers,
 }
 
 /// Prints the JSON schema of `weir.yaml`.
