@@ -12,7 +12,7 @@ use crate::section::agents::Agent;
 use crate::section::budgets::{Budget, BudgetAdmission};
 use crate::section::cache::Cache;
 use crate::section::coordination::Coordination;
-use crate::section::keys::{Key, Team};
+use crate::section::keys::{Key, SharedLimits, Team};
 use crate::section::logging::Logging;
 use crate::section::models::Model;
 use crate::section::prices::{Prices, UnknownPrice};
@@ -50,6 +50,9 @@ pub struct Config {
     /// What keys belong to.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub teams: Vec<Team>,
+    /// How much each of many may call.
+    #[serde(skip_serializing_if = "SharedLimits::is_empty")]
+    pub limits: SharedLimits,
     /// What may be spent, by the whole gateway or by the one named in each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<Budget>,
@@ -94,6 +97,7 @@ impl Default for Config {
             models: IndexMap::new(),
             keys: Vec::new(),
             teams: Vec::new(),
+            limits: SharedLimits::default(),
             budgets: Vec::new(),
             budget_admission: None,
             unknown_price: UnknownPrice::default(),

@@ -42,7 +42,7 @@ pub use section::agents::Agent;
 pub use section::budgets::{Budget, BudgetAdmission};
 pub use section::cache::{Cache, CacheMode, RouteCache};
 pub use section::coordination::Coordination;
-pub use section::keys::{Key, Limits, Role, Team};
+pub use section::keys::{Key, Limits, Role, SharedLimits, Team};
 pub use section::logging::{LogContent, LogFormat, LogLevel, Logging};
 pub use section::models::{Model, Target};
 pub use section::prices::{Prices, UnknownPrice};

@@ -260,7 +260,6 @@ fn what_nothing_acts_on_is_refused() {
         ("models: {m: {targets: [{model: a/b, weight: 2}]}}\n", "models.m.targets[0].weight"),
         ("models: {m: {targets: [a/b], cache: {mode: exact, ttl: 1h}}}\n", "models.m.cache"),
         ("models: {m: {targets: [a/b], hedge: {after: p95}}}\n", "models.m.hedge"),
-        ("keys: [{name: a, key: k, limits: {concurrency: 1}}]\n", "keys[0].limits"),
         ("teams: [{name: a, budgets: [{limit: 5.00, period: month}]}]\n", "teams[0].budgets"),
         ("coordination: {url: 'redis://h:1'}\n", "coordination"),
         ("telemetry: {otlp: {endpoint: 'http://h:4317'}}\n", "telemetry.otlp"),

@@ -8,7 +8,7 @@ use weir_adapter::Request;
 use weir_ledger::row::Sum;
 use weir_ledger::{AttemptRow, CallId, Facts, Room, State, UsageSource};
 
-use crate::limits::Limits;
+use crate::limits::{Limits, RateView};
 use crate::routing::Plan;
 use crate::snapshot::{Snapshot, Target};
 
@@ -117,6 +117,8 @@ pub struct Progress {
     pub waited: Duration,
     /// From the call's beginning to the first token.
     pub ttft: Option<Duration>,
+    /// How its limits stand, where it has any.
+    pub rate: Option<RateView>,
 }
 
 /// One attempt, in short.

@@ -175,6 +175,14 @@ pub enum GatewayError {
         /// Each attempt.
         trail: Vec<Tried>,
     },
+    /// A limit of the caller's, or of the model, is reached.
+    #[error("{message}")]
+    RateLimited {
+        /// Which limit.
+        message: String,
+        /// When to come again.
+        retry_after: Duration,
+    },
     /// No room for another call.
     #[error("{message}")]
     Overloaded {
@@ -220,6 +228,7 @@ impl GatewayError {
                 AttemptError::LedgerFull => 503,
                 AttemptError::Internal(_) => 500,
             },
+            GatewayError::RateLimited { .. } => 429,
             GatewayError::Overloaded { .. } => 503,
             GatewayError::Internal => 500,
         }
@@ -252,7 +261,9 @@ impl GatewayError {
     /// When to come again.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            GatewayError::Overloaded { retry_after, .. } => Some(*retry_after),
+            GatewayError::Overloaded { retry_after, .. } | GatewayError::RateLimited { retry_after, .. } => {
+                Some(*retry_after)
+            }
             GatewayError::Attempt { error: AttemptError::LedgerFull, .. } => Some(Duration::from_secs(1)),
             GatewayError::Attempt { error: AttemptError::Provider(error), .. }
                 if matches!(error.status, 429 | 503 | 529) =>
@@ -288,6 +299,7 @@ impl GatewayError {
             GatewayError::TooLarge { .. } => new(invalid, "request_too_large"),
             GatewayError::Loop(_) => new(invalid, "gateway_loop"),
             GatewayError::Attempt { error, trail, .. } => attempt_words(error, trail.len()),
+            GatewayError::RateLimited { .. } => new("rate_limit_error", "rate_limit_exceeded"),
             GatewayError::Overloaded { code, .. } => new("server_error", code),
             GatewayError::Internal => new("server_error", "internal_error"),
         }

@@ -32,6 +32,7 @@ pub struct Metrics {
     up: IntGaugeVec,
     reloads: IntCounterVec,
     refused: IntCounterVec,
+    limited: IntCounterVec,
 }
 
 /// The handles of one target of one route, looked up once.
@@ -142,6 +143,11 @@ impl Metrics {
                 "Requests refused before they were calls: no valid key, an unreadable or too large body.",
                 &["code"],
             ),
+            limited: counter(
+                "weir_rate_limited_total",
+                "Requests refused because a limit was reached: whose and which.",
+                &["limit"],
+            ),
             registry,
         })
     }
@@ -149,6 +155,11 @@ impl Metrics {
     /// A request that was refused before it became a call.
     pub fn refused(&self, code: &str) {
         self.refused.with_label_values(&[code]).inc();
+    }
+
+    /// A call that was refused because a limit was reached.
+    pub fn rate_limited(&self, scope: crate::limits::Scope, kind: crate::limits::Kind) {
+        self.limited.with_label_values(&[&format!("{}_{}", scope.name(), kind.name())]).inc();
     }
 
     /// A load of the configuration after the first: `ok` or `refused`.

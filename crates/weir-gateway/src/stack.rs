@@ -11,19 +11,22 @@ use weir_ledger::Ledger;
 use crate::dispatch::Dispatch;
 use crate::layers::encode::{Encode, EncodeLayer};
 use crate::layers::failover::{Failover, FailoverLayer};
+use crate::layers::limit::{LimitCalls, LimitLayer};
 use crate::layers::observe::{Observe, ObserveLayer};
 use crate::layers::record::{Record, RecordLayer};
 use crate::layers::route::{RouteCalls, RouteLayer};
+use crate::limits::Limiter;
 use crate::metrics::Metrics;
 
 /// All layers, outermost first.
-pub type Stack = Observe<RouteCalls<Failover<Encode<Record<Dispatch>>>>>;
+pub type Stack = Observe<LimitCalls<RouteCalls<Failover<Encode<Record<Dispatch>>>>>>;
 
 /// Builds the stack over these.
-pub fn stack(metrics: &Arc<Metrics>, ledger: &Ledger) -> Stack {
+pub fn stack(metrics: &Arc<Metrics>, ledger: &Ledger, limiter: &Arc<Limiter>) -> Stack {
     ServiceBuilder::new()
         // A call: what the client asked.
         .layer(ObserveLayer::new(metrics, ledger)) // room in the ledger, the call's row, metrics; 503 when the ledger is full
+        .layer(LimitLayer::new(limiter, metrics)) // keys, teams, users and models over their limits: 429
         .layer(RouteLayer) // public name → plan
         // A routed call: who may serve it.
         .layer(FailoverLayer) // the plan's targets, one after another

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use indexmap::IndexMap;
 use weir_catalog::{Catalog, PriceFile};
 use weir_config::{Discovery, Environment, Listen, Loaded, Outside, Problem, Provider};
+use weir_gateway::limits::Limiter;
 use weir_gateway::snapshot::{Parts, Registry};
 use weir_gateway::{Metrics, Snapshot, Stack, stack};
 use weir_ledger::{Durability, Ledger, LedgerConfig};
@@ -130,7 +131,7 @@ impl App {
         let snapshot = resolved.snapshot(&metrics, None)?;
         let ledger = Ledger::start(ledger_config(&config), store)?;
         let app = App {
-            stack: stack(&metrics, &ledger),
+            stack: stack(&metrics, &ledger, &Limiter::new(None)),
             snapshot: ArcSwap::from_pointee(snapshot),
             ledger,
             metrics,

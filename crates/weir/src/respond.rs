@@ -1,5 +1,7 @@
 //! From a reply or an error to HTTP: the only place that writes either.
 
+mod limits;
+
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -80,6 +82,9 @@ fn call_headers(headers: &mut HeaderMap, call: &Call) {
     if let Some(target) = &progress.target {
         set(headers, "x-weir-provider", &target.provider.name);
         set(headers, "x-weir-model", &target.model);
+    }
+    if let Some(rate) = &progress.rate {
+        limits::headers(headers, rate);
     }
     if let Some(route) = &progress.route {
         set(headers, "x-weir-route", route);

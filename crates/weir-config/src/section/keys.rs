@@ -49,7 +49,23 @@ pub enum Role {
     Admin,
 }
 
-/// How much may be called.
+/// `limits:` how much each of many may call.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SharedLimits {
+    /// Each end user, as named by `x-weir-user` or by `user` in the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Limits>,
+}
+
+impl SharedLimits {
+    /// Whether nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How much may be called. Windows slide: a limit of a minute holds in any 60 seconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {

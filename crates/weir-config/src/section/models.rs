@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize as DeriveDeserialize, Serialize, Serializer};
 
 use super::cache::RouteCache;
+use super::keys::Limits;
 use super::routing::{
     Affinity, Auto, Breaker, FailureClass, Fault, Hedge, OnClientGone, Retry, Strategy, Timeouts,
     UnsupportedParams,
@@ -47,6 +48,9 @@ pub struct Model {
     /// Output limit in tokens, sent where a limit is needed and the client set none; else the catalog's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
+    /// How much may be called under this name, by everybody together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
     /// What happens upstream when the client leaves.
     pub on_client_gone: OnClientGone,
     /// Parameters of the request body, set where the client sent none.
@@ -81,6 +85,7 @@ impl Default for Model {
             affinity: None,
             auto: None,
             max_output_tokens: None,
+            limits: None,
             on_client_gone: OnClientGone::default(),
             defaults: serde_json::Map::new(),
             unsupported_params: UnsupportedParams::default(),

@@ -1,6 +1,7 @@
 //! What types can't check: that names exist, that nothing is doubled, that numbers make sense together.
 
 mod access;
+mod limits;
 mod models;
 mod providers;
 mod server;
@@ -74,5 +75,6 @@ pub(crate) fn validate(config: &Config) -> Vec<Finding> {
     providers::check(config, &mut findings);
     models::check(config, &mut findings);
     access::check(config, &mut findings);
+    limits::check(config, &mut findings);
     findings.0
 }

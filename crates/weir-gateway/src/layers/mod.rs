@@ -2,6 +2,7 @@
 
 pub mod encode;
 pub mod failover;
+pub mod limit;
 pub mod observe;
 pub mod record;
 pub mod route;

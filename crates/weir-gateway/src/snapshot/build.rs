@@ -76,6 +76,7 @@ impl Snapshot {
             routes: IndexMap::new(),
             patterns: Vec::new(),
             direct: RwLock::default(),
+            limits_models: config.models.values().any(|model| model.limits.is_some()),
             metrics: parts.metrics.clone(),
         };
         for (name, entry) in &config.models {
@@ -144,6 +145,7 @@ fn settings(config: &Config) -> Settings {
         sse_keepalive: config.server.sse_keepalive.value().map(|every| every.get()),
         usage_cost: config.server.usage_cost.is_on(),
         unknown_price: config.unknown_price,
+        user_limits: Limits::of(config.limits.user.as_ref()),
     }
 }
 

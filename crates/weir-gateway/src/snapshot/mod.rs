@@ -22,6 +22,7 @@ pub use keys::{Keys, Verdict};
 pub use provider::Provider;
 pub use route::{FailureClass, FailureClasses, Retry, Route, Target, Timeouts};
 
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 
 /// How many names that stand in no entry are kept resolved; later ones are resolved at each call.
@@ -40,6 +41,8 @@ pub struct Settings {
     pub usage_cost: bool,
     /// What happens to calls whose price is not known.
     pub unknown_price: UnknownPrice,
+    /// How much each end user may call.
+    pub user_limits: Option<Limits>,
 }
 
 /// What the process runs.
@@ -57,6 +60,7 @@ pub struct Snapshot {
     patterns: Vec<(String, Route)>,
     /// Names that stand in no entry, resolved when they were first asked for.
     direct: RwLock<HashMap<Box<str>, Arc<Route>>>,
+    limits_models: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -137,6 +141,11 @@ impl Snapshot {
         self.catalog
             .find(&provider.kind, model)
             .is_some_and(|found| &*found.id == model || found.aliases.iter().any(|alias| alias == model))
+    }
+
+    /// Whether any public name has limits.
+    pub fn limits_models(&self) -> bool {
+        self.limits_models
     }
 
     /// All public names but those with `*`.

@@ -8,6 +8,7 @@ use weir_catalog::{Catalog, Price, Schedule};
 pub use weir_config::FailureClass;
 
 use super::provider::Provider;
+use crate::limits::Limits;
 use crate::metrics::{Metrics, TargetMetrics};
 
 /// One public name.
@@ -29,6 +30,8 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// The limit that is sent where one is needed and the client set none.
     pub max_output_tokens: Option<u64>,
+    /// How much may be called by everybody together.
+    pub limits: Option<Limits>,
     /// Whether every call needs a limit.
     pub needs_limit: bool,
     /// Set where the client sent nothing.
@@ -122,6 +125,7 @@ impl Route {
                 ..Timeouts::from(&entry.timeouts)
             },
             max_output_tokens: entry.max_output_tokens,
+            limits: Limits::of(entry.limits.as_ref()),
             needs_limit: entry.max_output_tokens.is_some(),
             defaults: Some(entry.defaults.clone()).filter(|defaults| !defaults.is_empty()),
             reject_unsupported: entry.unsupported_params == weir_config::UnsupportedParams::Reject,

@@ -78,7 +78,14 @@ impl Inside {
         let store = Arc::new(MemoryStore::new());
         let config = LedgerConfig { durability, ..LedgerConfig::new(folder.path()) };
         let ledger = Ledger::start(config, store.clone()).unwrap();
-        Inside { stack: stack(&metrics, &ledger), ledger, store, sim, snapshot, _folder: folder }
+        Inside {
+            stack: stack(&metrics, &ledger, &weir_gateway::limits::Limiter::new(None)),
+            ledger,
+            store,
+            sim,
+            snapshot,
+            _folder: folder,
+        }
     }
 
     /// A call of the gateway, as its front makes it.

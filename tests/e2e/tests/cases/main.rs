@@ -7,6 +7,7 @@ mod dropped;
 mod errors;
 mod inside;
 mod kills;
+mod limits;
 mod panics;
 mod settings;
 mod spools;

@@ -1,0 +1,238 @@
+//! The limiter: takes what a call asks of all its limits, or of none.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{MutexGuard, RwLock};
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::admission::{Admission, RateView, Standing};
+use super::counter::{Counter, State};
+use super::shared::{Answer, Loss, Push, Shared, Verdict};
+use super::{Ask, Asks, Kind, Millis, Scope};
+
+/// How many counters there may be before those of idle end users are thrown away. Past it, further users share one
+/// counter for each limit, so that made-up names neither fill the memory nor get around the limits.
+const MAX_COUNTERS: usize = 100_000;
+/// How often idle counters are looked for, in milliseconds.
+const SWEEP: Millis = 10_000;
+/// The name that users share past the bound; no header can carry it.
+const OTHERS: &str = "\0others";
+/// What is told where no wait can be computed.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(5);
+
+type Key = (Scope, Kind, Arc<str>);
+
+/// All counters of the process.
+pub struct Limiter {
+    start: Instant,
+    counters: RwLock<HashMap<Key, Arc<Counter>>>,
+    max_counters: usize,
+    swept: AtomicU64,
+    shared: Option<Arc<dyn Shared>>,
+}
+
+/// Why a call is not let in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Refusal {
+    /// A limit is reached.
+    Limit {
+        /// Which: of several, the one that takes longest.
+        ask: Ask,
+        /// When to come again. All limits of the call let it in then, if nobody else comes before.
+        wait: Duration,
+        /// How the limits stand.
+        view: RateView,
+    },
+    /// The limits are shared, nobody can say how they stand, and the configuration lets no call in then.
+    Unknown,
+}
+
+impl Limiter {
+    /// Counts in this process, and with others where there is a shared store.
+    pub fn new(shared: Option<Arc<dyn Shared>>) -> Arc<Limiter> {
+        Limiter::bounded(shared, MAX_COUNTERS)
+    }
+
+    fn bounded(shared: Option<Arc<dyn Shared>>, max_counters: usize) -> Arc<Limiter> {
+        Arc::new(Limiter {
+            start: Instant::now(),
+            counters: RwLock::default(),
+            max_counters,
+            swept: AtomicU64::new(0),
+            shared,
+        })
+    }
+
+    /// Milliseconds since the limiter began.
+    pub fn now(&self) -> Millis {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Takes what is asked.
+    ///
+    /// # Errors
+    /// A limit that is reached; nothing was taken of any other then.
+    pub async fn admit(self: &Arc<Limiter>, asks: Asks) -> Result<Admission, Refusal> {
+        let Some(shared) = &self.shared else { return self.admit_here(asks, self.now(), None) };
+        match shared.admit(&asks).await {
+            Verdict::Admitted { answers, taken } => {
+                let mut admission = self.record(asks, self.now());
+                admission.shared = Some((shared.clone(), taken, answers));
+                Ok(admission)
+            }
+            Verdict::Refused { index, wait, answers } => Err(self.refused(&asks, index, wait, &answers)),
+            Verdict::Lost(Loss::Closed) => Err(Refusal::Unknown),
+            Verdict::Lost(loss) => self.admit_here(asks, self.now(), Some(loss)),
+        }
+    }
+
+    /// As [`Limiter::admit`], by this process's own counts at `now`.
+    pub(super) fn admit_here(
+        self: &Arc<Limiter>,
+        asks: Asks,
+        now: Millis,
+        loss: Option<Loss>,
+    ) -> Result<Admission, Refusal> {
+        let counters = self.counters(&asks, now);
+        {
+            let mut states: SmallVec<[MutexGuard<'_, State>; 6]> =
+                counters.iter().map(|counter| counter.0.lock()).collect();
+            let waits = asks.iter().zip(&mut states).map(|(ask, state)| wait(ask, state, now, loss));
+            let longest = waits.enumerate().filter_map(|(index, wait)| Some((wait?, index))).max();
+            if let Some((wait, index)) = longest {
+                let view = view(&asks, &mut states, now);
+                return Err(Refusal::Limit { ask: asks[index].clone(), wait, view });
+            }
+            for (ask, state) in asks.iter().zip(&mut states) {
+                take(ask, state, now);
+            }
+        }
+        Ok(Admission { limiter: self.clone(), asks, counters, at: now, shared: None, ended: false })
+    }
+
+    /// Counts what a shared store has let in.
+    fn record(self: &Arc<Limiter>, asks: Asks, now: Millis) -> Admission {
+        let counters = self.counters(&asks, now);
+        for (ask, counter) in asks.iter().zip(&counters) {
+            let mut state = counter.0.lock();
+            take(ask, &mut state, now);
+            if let State::Window(window) = &mut *state {
+                window.share(now, ask.amount);
+            }
+        }
+        Admission { limiter: self.clone(), asks, counters, at: now, shared: None, ended: false }
+    }
+
+    fn refused(&self, asks: &Asks, index: usize, wait: Option<Duration>, answers: &[Answer]) -> Refusal {
+        let mut view = RateView::default();
+        for (ask, answer) in asks.iter().zip(answers) {
+            let standing = Standing { limit: ask.limit, remaining: answer.remaining, reset: answer.reset };
+            view.add(ask.kind, standing);
+        }
+        let ask = asks[index.min(asks.len() - 1)].clone();
+        let wait = wait.unwrap_or_else(|| match &*self.counter(&ask, self.now()).0.lock() {
+            State::Running(running) => running.wait(),
+            State::Window(_) => UNKNOWN_WAIT,
+        });
+        Refusal::Limit { ask, wait, view }
+    }
+
+    fn counters(&self, asks: &Asks, now: Millis) -> SmallVec<[Arc<Counter>; 6]> {
+        asks.iter().map(|ask| self.counter(ask, now)).collect()
+    }
+
+    fn counter(&self, ask: &Ask, now: Millis) -> Arc<Counter> {
+        let mut key = (ask.scope, ask.kind, ask.name.clone());
+        if let Some(counter) = self.counters.read().get(&key) {
+            return counter.clone();
+        }
+        let mut counters = self.counters.write();
+        if ask.scope == Scope::User && counters.len() >= self.max_counters {
+            if self.swept.load(Ordering::Relaxed) + SWEEP <= now {
+                self.swept.store(now, Ordering::Relaxed);
+                counters.retain(|(scope, ..), counter| *scope != Scope::User || !counter.is_idle(now));
+            }
+            if counters.len() >= self.max_counters {
+                key.2 = OTHERS.into();
+            }
+        }
+        counters.entry(key).or_insert_with(|| Arc::new(Counter::new(ask.kind))).clone()
+    }
+
+    /// What has been taken here and a shared store does not know of; with `all`, everything that counts.
+    pub fn unshared(&self, all: bool) -> Vec<Push> {
+        let now = self.now();
+        let mut found = Vec::new();
+        for ((scope, kind, name), counter) in &*self.counters.read() {
+            if let State::Window(window) = &mut *counter.0.lock() {
+                if all {
+                    window.forget_shared();
+                }
+                found.extend(window.unshared(now, all).into_iter().map(|one| Push {
+                    scope: *scope,
+                    name: name.clone(),
+                    kind: *kind,
+                    age: now.saturating_sub(one.at),
+                    amount: one.amount,
+                }));
+            }
+        }
+        found
+    }
+
+    /// A shared store knows of these now; `now` is when they were looked up.
+    pub fn pushed(&self, pushed: &[Push], now: Millis) {
+        for one in pushed {
+            let key = (one.scope, one.kind, one.name.clone());
+            if let Some(counter) = self.counters.read().get(&key)
+                && let State::Window(window) = &mut *counter.0.lock()
+            {
+                window.share(now.saturating_sub(one.age), one.amount);
+            }
+        }
+    }
+}
+
+/// How long a limit makes the call wait; `None`: it lets it in.
+fn wait(ask: &Ask, state: &mut State, now: Millis, loss: Option<Loss>) -> Option<Duration> {
+    let limit = match loss {
+        None => ask.limit,
+        Some(loss) => loss.share(ask.limit)?,
+    };
+    if limit == 0 {
+        return Some(UNKNOWN_WAIT);
+    }
+    match state {
+        State::Window(window) => match window.wait(now, ask.amount, limit) {
+            0 => None,
+            wait => Some(Duration::from_millis(wait)),
+        },
+        State::Running(running) => (running.count >= limit).then(|| running.wait()),
+    }
+}
+
+fn take(ask: &Ask, state: &mut State, now: Millis) {
+    match state {
+        State::Window(window) => window.take(now, ask.amount),
+        State::Running(running) => running.count += 1,
+    }
+}
+
+fn view(asks: &Asks, states: &mut [MutexGuard<'_, State>], now: Millis) -> RateView {
+    let mut view = RateView::default();
+    for (ask, state) in asks.iter().zip(states) {
+        if let State::Window(window) = &mut **state {
+            let remaining = ask.limit.saturating_sub(window.used(now));
+            let reset = Duration::from_millis(window.reset(now));
+            view.add(ask.kind, Standing { limit: ask.limit, remaining, reset });
+        }
+    }
+    view
+}
+
+#[cfg(test)]
+mod tests;
