@@ -244,7 +244,7 @@ fn start_spool(config: &LedgerConfig) -> io::Result<Arc<Spool>> {
     Ok(Arc::new(Spool::start(home, spool)?))
 }
 
-fn system_now() -> Micros {
+pub(crate) fn system_now() -> Micros {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
 }

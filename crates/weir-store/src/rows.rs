@@ -387,6 +387,7 @@ impl<'a, R: Columns> Take<'a, R> {
             ttft_ms: self.opt_unsigned()?,
             duration_ms: self.unsigned()?,
             error_code: self.opt_text()?,
+            charges: weir_ledger::budget::Charges::default(),
         })
     }
 }

@@ -98,6 +98,7 @@ impl OpenRecord {
             credential: Some(encoded.credential.name.clone().into()),
             bound_nanousd: bound(encoded),
             price_id: encoded.price.as_ref().map(|price| price.id().clone()),
+            charges: weir_ledger::budget::Charges::default(),
         };
         let room =
             progress.room.as_ref().ok_or(AttemptError::Internal("a call without room in the ledger"))?;
@@ -184,6 +185,7 @@ fn row(call: &Call, open: Open, started: Instant, outcome: &Outcome) -> AttemptR
         ttft_ms: outcome.ttft.map(millis),
         duration_ms: millis(now - started),
         error_code: outcome.error_code.as_deref().map(Into::into),
+        charges: open.charges,
     }
 }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use weir_wire::usage::Usage;
 
+use crate::budget::Charges;
+
 pub use id::{AttemptId, CallId};
 pub use state::{Cache, End, State, UsageSource};
 
@@ -64,6 +66,8 @@ pub struct Open {
     pub bound_nanousd: Option<i64>,
     /// The version of the price that the attempt is charged by.
     pub price_id: Option<Text>,
+    /// The budgets that pay for it.
+    pub charges: Charges,
 }
 
 /// The terminal record of one attempt.
@@ -105,6 +109,9 @@ pub struct AttemptRow {
     pub duration_ms: u64,
     /// The error's code, where there was one.
     pub error_code: Option<Text>,
+    /// The budgets that pay for it: what the store adds the cost to when it first sees the row. Not read back.
+    #[serde(default, skip_serializing_if = "Charges::is_none")]
+    pub charges: Charges,
 }
 
 /// The record of one client call, written once, when it ends.
@@ -171,6 +178,7 @@ impl Open {
             ttft_ms: None,
             duration_ms: millis_between(self.started_at, now),
             error_code: Some(state.name().into()),
+            charges: self.charges.clone(),
         }
     }
 }
@@ -269,6 +277,7 @@ pub mod sample {
             credential: Some("default".into()),
             bound_nanousd: Some(9_000_000),
             price_id: Some("openai/gpt-4o@2026-01-01".into()),
+            charges: Charges::default(),
         }
     }
 

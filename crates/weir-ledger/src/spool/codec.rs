@@ -13,6 +13,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 use weir_wire::usage::{Class, TOKEN_CLASSES, Unit, Usage};
 
+use crate::budget::{Charge, Charges};
 use crate::row::{
     AttemptId, AttemptRow, Cache, CallId, CallRow, End, Facts, Micros, Open, State, Text, UsageSource,
 };
@@ -27,6 +28,7 @@ const REASON_CAP: usize = 200;
 const TAG_CAP: usize = 256;
 const TAGS_CAP: usize = 64;
 const UNITS_CAP: usize = 16;
+const CHARGES_CAP: usize = 32;
 
 /// The most that a terminal attempt row is longer than the `Open` of the same attempt.
 pub(crate) const SETTLE_EXTRA: u64 = 900;
@@ -51,6 +53,7 @@ pub(crate) fn put_open(out: &mut Vec<u8>, open: &Open) {
     put_opt_text(out, &open.credential, NAME_CAP);
     put_opt_signed(out, open.bound_nanousd);
     put_opt_text(out, &open.price_id, PRICE_CAP);
+    put_charges(out, &open.charges);
 }
 
 pub(crate) fn put_attempt(out: &mut Vec<u8>, row: &AttemptRow) {
@@ -72,6 +75,7 @@ pub(crate) fn put_attempt(out: &mut Vec<u8>, row: &AttemptRow) {
     put_opt_unsigned(out, row.ttft_ms);
     put_unsigned(out, row.duration_ms);
     put_opt_text(out, &row.error_code, WORD_CAP);
+    put_charges(out, &row.charges);
 }
 
 pub(crate) fn put_call(out: &mut Vec<u8>, row: &CallRow) {
@@ -152,6 +156,20 @@ fn other_number(class: Class, unit: Unit) -> Option<u8> {
     (unit != Unit::Token).then(|| OTHER_CLASSES.len() as u8 + class as u8)
 }
 
+/// Nothing where nothing pays: records without budgets are as they were before there were any.
+fn put_charges(out: &mut Vec<u8>, charges: &[Charge]) {
+    if charges.is_empty() {
+        return;
+    }
+    let charges = &charges[..charges.len().min(CHARGES_CAP)];
+    put_unsigned(out, charges.len() as u64);
+    for charge in charges {
+        put_text(out, &charge.budget, NAME_CAP);
+        put_signed(out, charge.window);
+        put_opt_signed(out, charge.lease);
+    }
+}
+
 fn put_attempt_id(out: &mut Vec<u8>, id: AttemptId) {
     out.extend_from_slice(id.call.0.as_bytes());
     put_unsigned(out, u64::from(id.n));
@@ -224,6 +242,7 @@ pub(crate) fn get_open(payload: &[u8]) -> Read<Open> {
         credential: fields.opt(Fields::text)?,
         bound_nanousd: fields.opt(Fields::signed)?,
         price_id: fields.opt(Fields::text)?,
+        charges: fields.charges()?,
     })
 }
 
@@ -248,6 +267,7 @@ pub(crate) fn get_attempt(payload: &[u8]) -> Read<AttemptRow> {
         ttft_ms: fields.opt(Fields::unsigned)?,
         duration_ms: fields.unsigned()?,
         error_code: fields.opt(Fields::text)?,
+        charges: fields.charges()?,
     })
 }
 
@@ -361,6 +381,19 @@ impl Fields<'_> {
         (0..count).map(|_| self.text()).collect()
     }
 
+    fn charges(&mut self) -> Read<Charges> {
+        if self.0.is_empty() {
+            return Ok(Charges::default());
+        }
+        let count = self.unsigned()?;
+        if count > CHARGES_CAP as u64 {
+            return Err(Malformed);
+        }
+        let one =
+            |_| Ok(Charge { budget: self.text()?, window: self.signed()?, lease: self.opt(Fields::signed)? });
+        Ok((0..count).map(one).collect::<Read<Vec<_>>>()?.into())
+    }
+
     fn usage(&mut self) -> Read<Usage> {
         let mut usage = Usage::new();
         let mask = self.unsigned()?;
@@ -417,10 +450,12 @@ mod tests {
         #[test]
         fn rows_round_trip(a in texts(), b in texts(), tags in proptest::collection::vec(texts(), 0..80),
                            usage in usages(), cost in any::<Option<i64>>(), time in any::<i64>(),
-                           number in any::<u64>(), n in any::<u16>(), state in 0u8..9) {
+                           number in any::<u64>(), n in any::<u16>(), state in 0u8..9, paid in 0usize..40) {
             let facts = Facts { request_id: a.clone(), user: Some(b.clone()), session: Some(a.clone()), tags,
                                 started_at: time, ..(*sample::facts(7)).clone() };
-            let open = Open { model: b.clone(), bound_nanousd: cost, started_at: time,
+            let charge = |at: usize| Charge { budget: a.clone(), window: time, lease: (at % 2 == 0).then_some(time) };
+            let charges: Charges = (0..paid).map(charge).collect::<Vec<_>>().into();
+            let open = Open { model: b.clone(), bound_nanousd: cost, started_at: time, charges,
                               ..sample::open(CallId::at(number >> 20, &[5; 10]), n, &Arc::new(facts)) };
             let attempt = AttemptRow { usage: usage.clone(), cost_nanousd: cost, reason: Some(a.clone()), started_at: 0,
                                        error_code: Some(b.clone()), duration_ms: number,
@@ -456,6 +491,25 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _ = (get_open(&bytes), get_attempt(&bytes), get_call(&bytes));
+        }
+    }
+
+    #[test]
+    fn records_of_before_there_were_budgets_are_read() {
+        let paid = |charges| Open { charges, ..sample::open(CallId::at(9, &[1; 10]), 2, &sample::facts(-5)) };
+        let charge = Charge { budget: "key:ci/day".into(), window: 86_400_000_000, lease: None };
+        let (plain, paid) = (paid(Charges::default()), paid(vec![charge].into()));
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        put_open(&mut old, &plain);
+        put_open(&mut new, &paid);
+        assert!(new.starts_with(&old), "what is new stands at the end");
+        assert_eq!(get_open(&old), Ok(plain.clone()));
+        assert_eq!(get_open(&new), Ok(paid.clone()));
+        for (open, charges) in [(plain, 0), (paid, 1)] {
+            let row = sample::settled(&open, 5);
+            let mut out = Vec::new();
+            put_attempt(&mut out, &row);
+            assert_eq!(get_attempt(&out).map(|row| row.charges.len()), Ok(charges));
         }
     }
 
