@@ -42,7 +42,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     unsupported("models.*.affinity", OFF, REMOVE),
     unsupported("models.*.auto", &[], REMOVE),
     unsupported("models.*.cache", OFF, REMOVE),
-    unsupported("models.*.timeouts.write", &[], REMOVE),
     unsupported("models.*.targets[].weight", &[], "remove it; targets are tried in order"),
     unsupported("models.*.targets[].region", &[], REMOVE),
     unsupported("models.*.targets[].tags", &[], REMOVE),

@@ -97,6 +97,8 @@ pub struct Progress {
     pub room: Option<Room>,
     /// When the call must be over.
     pub deadline: Option<Instant>,
+    /// How long the client may take none of the answer.
+    pub write: Option<Duration>,
     /// Attempts dispatched.
     pub attempts: u16,
     /// What they add up to.

@@ -23,6 +23,8 @@ pub enum Wait {
     Idle,
     /// For all of it.
     Total,
+    /// For a client that does not read.
+    Write,
 }
 
 impl Wait {
@@ -34,6 +36,7 @@ impl Wait {
             Wait::FirstToken => "first_token",
             Wait::Idle => "idle",
             Wait::Total => "total",
+            Wait::Write => "write",
         }
     }
 }
@@ -71,6 +74,9 @@ pub enum AttemptError {
     /// The body is wrong, at any target.
     #[error(transparent)]
     Invalid(#[from] InvalidRequest),
+    /// The process ends, and its patience with calls under way is over.
+    #[error("the gateway is shutting down; ask again")]
+    ShuttingDown,
     /// The ledger takes no record: nothing was sent.
     #[error("the ledger has no room for another attempt; its disk may be full, or its database down")]
     LedgerFull,
@@ -93,13 +99,25 @@ impl AttemptError {
         match self {
             AttemptError::Provider(error) if error.kind == ErrorKind::Truncated => State::UpstreamTruncated,
             AttemptError::Provider(_) | AttemptError::Unreachable { .. } => State::UpstreamError,
+            AttemptError::TimedOut(Wait::Connect, _) => State::UpstreamError,
             AttemptError::TimedOut(Wait::Total, _) => State::Deadline,
             AttemptError::TimedOut(..) => State::UpstreamIdleTimeout,
             AttemptError::Unsupported { .. }
             | AttemptError::UnknownPrice(_)
             | AttemptError::Invalid(_)
             | AttemptError::LedgerFull
+            | AttemptError::ShuttingDown
             | AttemptError::Internal(_) => State::InternalError,
+        }
+    }
+
+    /// Whether the provider may have read the request although no head of an answer came back.
+    pub fn may_have_been_read(&self) -> bool {
+        match self {
+            AttemptError::Unreachable { sent, .. } => *sent,
+            AttemptError::TimedOut(wait, _) => *wait != Wait::Connect,
+            AttemptError::ShuttingDown => true,
+            _ => false,
         }
     }
 
@@ -114,6 +132,7 @@ impl AttemptError {
             AttemptError::Unsupported { .. } => "unsupported_parameter".to_owned(),
             AttemptError::UnknownPrice(_) => "unknown_price".to_owned(),
             AttemptError::LedgerFull => "ledger_full".to_owned(),
+            AttemptError::ShuttingDown => "shutting_down".to_owned(),
             AttemptError::Invalid(invalid) => invalid.code.to_owned(),
             AttemptError::Internal(_) => "internal_error".to_owned(),
         }
@@ -225,7 +244,7 @@ impl GatewayError {
                 AttemptError::Unsupported { .. }
                 | AttemptError::UnknownPrice(_)
                 | AttemptError::Invalid(_) => 400,
-                AttemptError::LedgerFull => 503,
+                AttemptError::LedgerFull | AttemptError::ShuttingDown => 503,
                 AttemptError::Internal(_) => 500,
             },
             GatewayError::RateLimited { .. } => 429,
@@ -251,9 +270,10 @@ impl GatewayError {
             } => "provider",
             GatewayError::Overloaded { .. }
             | GatewayError::Internal
-            | GatewayError::Attempt { error: AttemptError::Internal(_) | AttemptError::LedgerFull, .. } => {
-                "gateway"
-            }
+            | GatewayError::Attempt {
+                error: AttemptError::Internal(_) | AttemptError::LedgerFull | AttemptError::ShuttingDown,
+                ..
+            } => "gateway",
             _ => "client",
         }
     }
@@ -264,7 +284,9 @@ impl GatewayError {
             GatewayError::Overloaded { retry_after, .. } | GatewayError::RateLimited { retry_after, .. } => {
                 Some(*retry_after)
             }
-            GatewayError::Attempt { error: AttemptError::LedgerFull, .. } => Some(Duration::from_secs(1)),
+            GatewayError::Attempt {
+                error: AttemptError::LedgerFull | AttemptError::ShuttingDown, ..
+            } => Some(Duration::from_secs(1)),
             GatewayError::Attempt { error: AttemptError::Provider(error), .. }
                 if matches!(error.status, 429 | 503 | 529) =>
             {
@@ -334,8 +356,8 @@ fn attempt_words(error: &AttemptError, tried: usize) -> openai::Error {
                 openai::Error::new("invalid_request_error", "unsupported_parameter", error.to_string());
             openai::Error { param: Some(param.clone()), ..error }
         }
-        AttemptError::LedgerFull => {
-            return openai::Error::new("server_error", "ledger_full", error.to_string());
+        AttemptError::LedgerFull | AttemptError::ShuttingDown => {
+            return openai::Error::new("server_error", &error.code(), error.to_string());
         }
         AttemptError::Internal(_) => {
             return openai::Error::new(

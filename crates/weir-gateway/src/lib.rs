@@ -6,6 +6,7 @@
 
 pub mod call;
 pub mod credentials;
+pub mod cut;
 pub mod dispatch;
 pub mod error;
 pub mod layers;
@@ -18,10 +19,13 @@ pub mod routing;
 pub mod snapshot;
 pub mod stack;
 pub mod upstream;
+pub mod write;
 
 pub use call::{Attempt, Call, CallOptions, Caller, Routed};
+pub use cut::Cut;
 pub use error::{AttemptError, GatewayError, Wait};
 pub use metrics::Metrics;
 pub use reply::{Body, Outcome, Reply};
 pub use snapshot::Snapshot;
 pub use stack::{Stack, stack};
+pub use write::{WritePatience, WriteWatch};

@@ -5,6 +5,7 @@
 //! Then, and exactly once, it tells its observers. Nothing is spawned and nothing is buffered beyond one frame.
 
 mod frames;
+mod patience;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -25,10 +26,12 @@ use weir_wire::Usage;
 use weir_wire::framing::{Splitter, Verdict};
 
 use frames::{foreign, native};
+pub(crate) use patience::Patience;
 
 use crate::dispatch::account::Account;
 use crate::error::{AttemptError, Wait};
 use crate::reply::{Observer, Outcome};
+use crate::write::WriteWatch;
 
 /// What the meter does with frames.
 pub(crate) enum Form {
@@ -38,23 +41,6 @@ pub(crate) enum Form {
     Foreign(Box<dyn Decoder>, Box<dyn Encoder>),
     /// Another meter has taken over.
     Gone,
-}
-
-/// How long the meter waits.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
-    /// For the first content.
-    pub first_token: Duration,
-    /// Between pieces.
-    pub idle: Duration,
-    /// Until when at all.
-    pub deadline: Instant,
-    /// The whole time that the deadline stands for, for messages.
-    pub total: Duration,
-    /// After how long a silence the client gets a comment.
-    pub keepalive: Option<Duration>,
-    /// Whether a client that leaves is outlived, for the usage.
-    pub drains: bool,
 }
 
 /// A wait that must be over before the last bytes leave.
@@ -85,6 +71,10 @@ pub struct Meter {
     semantic: bool,
     /// Whether a client that leaves is outlived, for the usage.
     drains: bool,
+    /// Whether the alarm knows when the process ends.
+    cut_seen: bool,
+    /// What the connection knows of the client's reading.
+    write: Option<Arc<WriteWatch>>,
 }
 
 /// How long a stream is read on after its client left.
@@ -115,7 +105,6 @@ impl Meter {
             form,
             front,
             account,
-            patience,
             alarm: Box::pin(tokio::time::sleep_until(patience.deadline)),
             last_seen: now,
             last_sent: now,
@@ -126,12 +115,20 @@ impl Meter {
             held: VecDeque::new(),
             semantic: false,
             drains: patience.drains,
+            cut_seen: false,
+            write: None,
+            patience,
         }
     }
 
     /// Tells `observer` how the stream ends.
     pub(crate) fn on_end(&mut self, observer: Observer) {
         self.observers.push(observer);
+    }
+
+    /// Whether the client left because it did not read is known here.
+    pub fn watch_writes(&mut self, watch: Arc<WriteWatch>) {
+        self.write = Some(watch);
     }
 
     /// Lets the last bytes leave only after the barrier that `make` gives once the observers have run.
@@ -149,10 +146,16 @@ impl Meter {
             true => (first_token, Wait::FirstToken, self.patience.first_token),
             false => (self.patience.deadline, Wait::Total, self.patience.total),
         };
+        let cut = self.patience.cut.clone();
+        let mut cut = std::pin::pin!(cut.wait());
         while !self.semantic {
             let source = self.source.as_mut().expect("the body is there until the stream has ended");
-            let failure = match tokio::time::timeout_at(until, source.frame()).await {
-                Err(_) => Some(AttemptError::TimedOut(wait, limit)),
+            let next = tokio::select! {
+                next = tokio::time::timeout_at(until, source.frame()) => next.map_err(|_| AttemptError::TimedOut(wait, limit)),
+                () = &mut cut => Err(AttemptError::ShuttingDown),
+            };
+            let failure = match next {
+                Err(error) => Some(error),
                 Ok(Some(Ok(frame))) => frame.into_data().ok().and_then(|data| self.take(data).err()),
                 Ok(Some(Err(error))) => Some(broken(&error)),
                 Ok(None) => Some(self.end_before_content()),
@@ -296,6 +299,10 @@ impl Meter {
     fn set_alarm(&mut self) {
         let patience = &self.patience;
         let mut at = (self.last_seen + patience.idle).min(patience.deadline);
+        if let Some(cut) = patience.cut.at() {
+            self.cut_seen = true;
+            at = at.min(cut);
+        }
         if let Some(keepalive) = patience.keepalive {
             at = at.min(self.last_sent + keepalive);
         }
@@ -306,8 +313,13 @@ impl Meter {
     /// over, the client may be due a comment, or nothing at all.
     fn alarmed(&mut self) {
         let now = Instant::now();
-        if self.done() && (now >= self.patience.deadline || now >= self.last_seen + self.patience.idle) {
+        let cut = self.patience.cut.at().is_some_and(|cut| now >= cut);
+        let over = cut || now >= self.patience.deadline || now >= self.last_seen + self.patience.idle;
+        if over && self.done() {
             return self.complete();
+        }
+        if cut {
+            return self.fail(&AttemptError::ShuttingDown);
         }
         if now >= self.patience.deadline {
             return self.fail(&AttemptError::TimedOut(Wait::Total, self.patience.total));
@@ -324,7 +336,9 @@ impl Meter {
 
     /// The client left, and nobody reads on.
     fn left(&mut self) {
-        let outcome = self.account.close(State::ClientGone, self.usage(), None);
+        let stuck = self.write.as_ref().is_some_and(|watch| watch.gave_up());
+        let code = stuck.then(|| "write_timeout".to_owned());
+        let outcome = self.account.close(State::ClientGone, self.usage(), code);
         self.finish(&outcome);
     }
 
@@ -333,7 +347,12 @@ impl Meter {
         let until = self.patience.deadline.min(Instant::now() + DRAIN_TIME);
         let mut read = 0;
         while let Some(source) = &mut self.source {
-            let next = match tokio::time::timeout_at(until, source.frame()).await {
+            let cut = self.patience.cut.clone();
+            let next = tokio::select! {
+                next = tokio::time::timeout_at(until, source.frame()) => next,
+                () = cut.wait() => break,
+            };
+            let next = match next {
                 Ok(Some(Ok(frame))) => frame.into_data().ok(),
                 _ => break,
             };
@@ -355,7 +374,7 @@ impl Meter {
             form: std::mem::replace(&mut self.form, Form::Gone),
             front: self.front.clone(),
             account: self.account.clone(),
-            patience: self.patience,
+            patience: self.patience.clone(),
             alarm: Box::pin(tokio::time::sleep_until(self.patience.deadline)),
             last_seen: self.last_seen,
             last_sent: self.last_sent,
@@ -366,6 +385,8 @@ impl Meter {
             held: VecDeque::new(),
             semantic: self.semantic,
             drains: false,
+            cut_seen: self.cut_seen,
+            write: self.write.clone(),
         }
     }
 
@@ -416,6 +437,9 @@ impl http_body::Body for Meter {
                     }
                     if let Err(error) = taken {
                         this.fail(&error);
+                    } else if this.patience.cut.at().is_some_and(|cut| this.last_seen >= cut) && !this.done()
+                    {
+                        this.fail(&AttemptError::ShuttingDown);
                     } else if this.last_seen >= this.patience.deadline && !this.done() {
                         this.fail(&AttemptError::TimedOut(Wait::Total, this.patience.total));
                     }
@@ -423,6 +447,10 @@ impl http_body::Body for Meter {
                 Poll::Ready(Some(Err(error))) => this.fail(&broken(&error)),
                 Poll::Ready(None) => this.complete(),
                 Poll::Pending => {
+                    // The end of the process may have been announced since the alarm was set.
+                    if !this.cut_seen && this.patience.cut.at().is_some() {
+                        this.set_alarm();
+                    }
                     std::task::ready!(this.alarm.as_mut().poll(cx));
                     this.alarmed();
                 }

@@ -167,9 +167,10 @@ impl App {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Takes no more calls: readiness says so at once.
-    pub fn drain(&self) {
+    /// Takes no more calls: readiness says so at once. Those under way are cut in `left` from now.
+    pub fn drain(&self, left: Duration) {
         self.draining.store(true, Ordering::Relaxed);
+        self.snapshot.load().cut.announce(left);
     }
 }
 

@@ -12,6 +12,7 @@ mod demo;
 mod extract;
 mod handlers;
 mod listed;
+mod patience;
 mod reload;
 mod respond;
 mod router;

@@ -11,7 +11,7 @@ use http_body_util::{Either, Full};
 use weir_adapter::Front;
 use weir_catalog::NanoUsd;
 use weir_gateway::meter::Meter;
-use weir_gateway::{Body, Call, GatewayError, Reply};
+use weir_gateway::{Body, Call, GatewayError, Reply, WritePatience};
 
 /// What goes to the client: all at once, as it comes, or whatever axum made.
 pub type ResponseBody = Either<Full<Bytes>, Either<Box<Meter>, axum::body::Body>>;
@@ -25,11 +25,15 @@ pub fn full(body: impl Into<Bytes>) -> ResponseBody {
 pub fn reply(call: &Call, request_id: &HeaderValue, reply: Reply) -> Response<ResponseBody> {
     // All attempts of the call, as its row has it.
     let cost = reply.outcome().map(|_| call.progress.lock().sum.cost_nanousd);
+    let write = call.progress.lock().write;
     let (body, content_type) = match reply.body {
         Body::Whole(bytes) => (full(bytes), "application/json"),
         Body::Stream(meter) => (Either::Right(Either::Left(meter)), "text/event-stream; charset=utf-8"),
     };
     let mut response = Response::new(body);
+    if let Some(write) = write {
+        response.extensions_mut().insert(WritePatience(write));
+    }
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if call.request.peek().stream {

@@ -43,6 +43,11 @@ impl Service {
         Service { rest: rest(app.clone()), front: weir_adapter_openai::front(), app }
     }
 
+    /// When calls are cut as the process ends.
+    pub fn cut(&self) -> Arc<weir_gateway::Cut> {
+        self.app.snapshot.load().cut.clone()
+    }
+
     /// Answers one request. A panic on the way becomes a 500; its call's row says so.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         if head_size(&request) > MAX_HEAD {

@@ -15,6 +15,8 @@ use crate::{listed, reload, serve, telemetry};
 
 /// How long the ledger may take to move its last rows to the store.
 const FLUSH: Duration = Duration::from_secs(5);
+/// The same where the drain time was used up: whoever stopped the process waits. What is left is in the spool.
+const FLUSH_AFTER_CUT: Duration = Duration::from_millis(500);
 
 /// Runs the gateway until a signal ends it.
 ///
@@ -38,18 +40,13 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     banner.print();
     tokio::spawn(reload::watch(app.clone()));
     tokio::spawn(listed::ask_regularly(app.clone()));
-    let complete = serve::run(
-        listener,
-        tls,
-        Service::new(app.clone()),
-        stop(app.clone())?,
-        config.server.drain_timeout.get(),
-    )
-    .await;
+    let drain = config.server.drain_timeout.get();
+    let complete =
+        serve::run(listener, tls, Service::new(app.clone()), stop(app.clone(), drain)?, drain).await;
     if !complete {
         tracing::warn!("calls were still under way when the drain time was over; their rows say so");
     }
-    if !app.ledger.flush_and_stop(FLUSH).await {
+    if !app.ledger.flush_and_stop(if complete { FLUSH } else { FLUSH_AFTER_CUT }).await {
         tracing::warn!("some rows are still in the spool; the next start moves them to the store");
     }
     Ok(())
@@ -67,11 +64,11 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Done at the first SIGTERM or SIGINT. The second ends the process at once, with 1.
-fn stop(app: Arc<App>) -> Result<impl Future<Output = ()>, Error> {
+fn stop(app: Arc<App>, drain: Duration) -> Result<impl Future<Output = ()>, Error> {
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         either(&mut term, &mut int).await;
-        app.drain();
+        app.drain(drain);
         tracing::info!("draining: calls under way finish, no others are taken");
         tokio::spawn(async move {
             either(&mut term, &mut int).await;

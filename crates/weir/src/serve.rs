@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::Response;
+use http_body_util::Either;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -15,12 +17,17 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use weir_gateway::{WritePatience, WriteWatch};
 
 use crate::app::Error;
+use crate::patience::{self, Patient, Streams};
+use crate::respond::ResponseBody;
 use crate::router::Service;
 
 /// How long a client may take for the head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long clients may take to be told that their call is cut.
+const LAST_WORDS: Duration = Duration::from_millis(400);
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -47,7 +54,13 @@ pub async fn run(
         }
     }
     drop(listener);
-    tokio::time::timeout(drain, graceful.shutdown()).await.is_ok()
+    let mut ended = std::pin::pin!(graceful.shutdown());
+    if tokio::time::timeout(drain, &mut ended).await.is_ok() {
+        return true;
+    }
+    // Calls are cut now: their clients are told so.
+    drop(tokio::time::timeout(LAST_WORDS, ended).await);
+    false
 }
 
 /// hyper's own defaults have no timer for heads: a client that sends a byte now and then would hold its connection for
@@ -105,10 +118,19 @@ async fn converse<IO>(
     // Boxed, so that a connection holds the room of a call only while one is being answered: not while its answer streams.
     let asked = Arc::new(AtomicBool::new(false));
     let seen = asked.clone();
-    let answer = service_fn(move |request| {
+    let cut = service.cut();
+    let watch = Arc::new(WriteWatch::new(patience::USUAL));
+    let io = Patient::new(io, watch.clone());
+    let streams = Arc::new(Streams::default());
+    let watched = streams.clone();
+    let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         seen.store(true, Ordering::Relaxed);
-        let service = service.clone();
-        Box::pin(async move { Ok::<_, std::convert::Infallible>(service.answer(request).await) })
+        let (service, watch, streams) = (service.clone(), watch.clone(), watched.clone());
+        Box::pin(async move {
+            let multiplexed = request.version() == hyper::Version::HTTP_2;
+            let response = service.answer(request).await;
+            Ok::<_, std::convert::Infallible>(timed(response, multiplexed, watch, &streams))
+        })
     });
     let connection = builder.serve_connection(TokioIo::new(io), answer).into_owned();
     // Before the first bytes tell the version of HTTP, no timer of hyper's runs.
@@ -122,7 +144,31 @@ async fn converse<IO>(
     tokio::select! {
         ended = watcher.watch(connection) => drop(ended),
         () = silence => {}
+        () = streams.look_after(&cut) => {}
     }
+}
+
+/// The answer with its patience: the connection's where it is alone on it, else its own.
+fn timed(
+    response: Response<ResponseBody>,
+    multiplexed: bool,
+    watch: Arc<WriteWatch>,
+    streams: &Streams,
+) -> Response<ResponseBody> {
+    let own = response.extensions().get::<WritePatience>().map_or(patience::USUAL, |own| own.0);
+    if !multiplexed {
+        watch.set_patience(own);
+    }
+    response.map(|body| match body {
+        Either::Right(Either::Left(meter)) if multiplexed => {
+            Either::Right(Either::Right(axum::body::Body::new(streams.watch(meter, own))))
+        }
+        Either::Right(Either::Left(mut meter)) => {
+            meter.watch_writes(watch);
+            Either::Right(Either::Left(meter))
+        }
+        other => other,
+    })
 }
 
 /// Out of descriptors: waiting beats spinning.

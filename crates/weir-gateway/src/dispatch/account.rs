@@ -114,10 +114,24 @@ impl Account {
     /// Closes the account. Without a report, usage is estimated from what went by; what never got as far as an
     /// answer used nothing.
     pub fn close(&self, state: State, reported: Option<&Usage>, error_code: Option<String>) -> Outcome {
+        self.close_as(state, reported, error_code, false)
+    }
+
+    /// `sent`: the request went out and nothing came back, so the provider may have read it and charge for that.
+    fn close_as(
+        &self,
+        state: State,
+        reported: Option<&Usage>,
+        error_code: Option<String>,
+        sent: bool,
+    ) -> Outcome {
         let (usage, source, reason) = match (reported, state, self.upstream_status) {
             (Some(usage), ..) => (usage.clone(), UsageSource::Reported, None),
             (None, State::ClientGone, None) => {
                 (self.estimate(), UsageSource::Estimated, Some("the client left before the answer began"))
+            }
+            (None, _, None) if sent => {
+                (self.estimate(), UsageSource::Estimated, Some("sent, and no answer came: the prompt counts"))
             }
             (None, _, None) => (Usage::new(), UsageSource::None, Some("no answer")),
             (None, State::UpstreamError | State::InternalError, Some(_)) if self.first.is_none() => {
@@ -153,7 +167,7 @@ impl Account {
             AttemptError::Provider(error) => error.usage.as_ref(),
             _ => None,
         };
-        self.close(error.state(), reported.or(own), Some(error.code()))
+        self.close_as(error.state(), reported.or(own), Some(error.code()), error.may_have_been_read())
     }
 
     fn estimate(&self) -> Usage {

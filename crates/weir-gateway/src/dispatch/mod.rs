@@ -21,6 +21,7 @@ use weir_wire::openai;
 use weir_wire::peek::as_str;
 
 use crate::call::Call;
+use crate::cut::Cut;
 use crate::error::{AttemptError, Wait};
 use crate::layers::encode::Encoded;
 use crate::meter::{Form, Meter, Patience};
@@ -29,6 +30,8 @@ use account::{Account, Terms};
 
 /// The largest whole reply that is read, in bytes.
 const MAX_REPLY: usize = 64 << 20;
+/// How long the body of an error may take.
+const ERROR_PATIENCE: Duration = Duration::from_secs(2);
 /// How much of an error's body is read, in bytes.
 const MAX_ERROR: usize = 64 << 10;
 
@@ -116,7 +119,7 @@ async fn send(mut encoded: Encoded, account: &mut Account) -> Result<Reply, Unse
         .map_err(|_| fail(AttemptError::Internal("credential")))?;
     own_headers(&mut encoded);
     let deadline = call.progress.lock().deadline.unwrap_or_else(|| call.started + timeouts.total);
-    let limits = Limits { deadline, total: deadline - call.started };
+    let limits = Limits { deadline, total: deadline - call.started, cut: call.snapshot.cut.clone() };
     let answer = limits
         .within(timeouts.first_byte, Wait::FirstByte, provider.upstream.send(encoded.wire))
         .await
@@ -125,11 +128,10 @@ async fn send(mut encoded: Encoded, account: &mut Account) -> Result<Reply, Unse
     account.upstream_status = Some(answer.status.as_u16());
     account.upstream_request_id = request_id(&answer.headers);
     if !answer.status.is_success() {
-        let body = limits
-            .within(timeouts.first_token, Wait::FirstToken, read(answer.body, MAX_ERROR, true))
-            .await
-            .map_err(fail)?
-            .unwrap_or_default();
+        // The status says enough: a body that does not come is an empty one.
+        let patience = timeouts.first_token.min(ERROR_PATIENCE);
+        let body = limits.within(patience, Wait::FirstToken, read(answer.body, MAX_ERROR, true)).await;
+        let body = body.ok().and_then(Result::ok).unwrap_or_default();
         return Err(fail(provider.adapter.error(answer.status, &answer.headers, &body).into()));
     }
     if answer.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
@@ -156,6 +158,7 @@ async fn send(mut encoded: Encoded, account: &mut Account) -> Result<Reply, Unse
 struct Limits {
     deadline: Instant,
     total: Duration,
+    cut: Arc<Cut>,
 }
 
 impl Limits {
@@ -166,7 +169,11 @@ impl Limits {
         work: impl Future<Output = T>,
     ) -> Result<T, AttemptError> {
         let left = self.deadline.saturating_duration_since(Instant::now());
-        match tokio::time::timeout(limit.min(left), work).await {
+        let done = tokio::select! {
+            done = tokio::time::timeout(limit.min(left), work) => done,
+            () = self.cut.wait() => return Err(AttemptError::ShuttingDown),
+        };
+        match done {
             Ok(done) => Ok(done),
             Err(_) if left <= limit => Err(AttemptError::TimedOut(Wait::Total, self.total)),
             Err(_) => Err(AttemptError::TimedOut(wait, limit)),
@@ -208,6 +215,7 @@ async fn stream(
         total: limits.total,
         keepalive: call.snapshot.settings.sse_keepalive,
         drains: timeouts.drains,
+        cut: limits.cut.clone(),
     };
     let mut meter = Box::new(Meter::new(body, form, front, account.clone(), patience));
     match meter.commit().await {

@@ -159,7 +159,7 @@ pub(crate) fn class(error: &AttemptError) -> Option<FailureClass> {
         | AttemptError::UnknownPrice(_) => Some(FailureClass::Error),
         AttemptError::TimedOut(crate::error::Wait::Total, _) | AttemptError::Invalid(_) => None,
         AttemptError::TimedOut(..) => Some(FailureClass::Timeout),
-        AttemptError::LedgerFull => None,
+        AttemptError::LedgerFull | AttemptError::ShuttingDown => None,
         AttemptError::Internal(_) => Some(FailureClass::Error),
     }
 }

@@ -74,6 +74,7 @@ pub fn plan(call: &Call) -> Result<Plan, GatewayError> {
         progress.route = Some(route.name.clone());
         let total = call.options.timeout.map_or(route.timeouts.total, |own| own.min(route.timeouts.total));
         progress.deadline = Some(call.started + total);
+        progress.write = Some(route.timeouts.write);
     }
     Plan::new(call, route)
 }

@@ -71,6 +71,7 @@ impl Snapshot {
         let mut snapshot = Snapshot {
             settings: settings(config),
             keys: keys(config, &mut problems),
+            cut: parts.previous.map(|previous| previous.cut.clone()).unwrap_or_default(),
             catalog: parts.catalog,
             providers,
             routes: IndexMap::new(),
@@ -193,9 +194,9 @@ fn provider(
     entry: &weir_config::Provider,
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<Provider>> {
-    if let Some(same) =
-        parts.previous.and_then(|previous| previous.providers.get(name)).filter(|same| same.entry == *entry)
-    {
+    let connect_timeout = connect_timeout(parts.config, name);
+    let same = parts.previous.and_then(|previous| previous.providers.get(name));
+    if let Some(same) = same.filter(|same| same.entry == *entry && same.connect_timeout == connect_timeout) {
         return Some(same.clone());
     }
     let at = |key: &str| KeyPath::from(["providers", name, key]);
@@ -229,7 +230,7 @@ fn provider(
     descriptor.api_version.clone_from(&entry.api_version);
     let config = UpstreamConfig {
         base_url,
-        connect_timeout: connect_timeout(parts.config, name),
+        connect_timeout,
         tls: TlsFiles {
             ca: entry.ca_file.clone(),
             client: entry.client_cert.clone().zip(entry.client_key.clone()),
@@ -251,6 +252,7 @@ fn provider(
         credentials: credentials(entry),
         headers,
         entry: entry.clone(),
+        connect_timeout,
     }))
 }
 

@@ -22,6 +22,7 @@ pub use keys::{Keys, Verdict};
 pub use provider::Provider;
 pub use route::{FailureClass, FailureClasses, Retry, Route, Target, Timeouts};
 
+use crate::cut::Cut;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 
@@ -55,6 +56,8 @@ pub struct Snapshot {
     pub providers: IndexMap<Arc<str>, Arc<Provider>>,
     /// Who may call.
     pub keys: Keys,
+    /// When calls are cut as the process ends.
+    pub cut: Arc<Cut>,
     routes: IndexMap<Arc<str>, Arc<Route>>,
     /// Public names with a `*`, each with the route that its targets' `*` are filled into.
     patterns: Vec<(String, Route)>,

@@ -26,6 +26,8 @@ pub struct Provider {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Its entry as written, to tell whether a reload changed it.
     pub(super) entry: weir_config::Provider,
+    /// How long a connection may take.
+    pub(super) connect_timeout: std::time::Duration,
 }
 
 impl std::fmt::Debug for Provider {

@@ -66,6 +66,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// For all of it.
     pub total: Duration,
+    /// For a client that does not read.
+    pub write: Duration,
     /// Whether a stream is read to its end for the usage when its client leaves.
     pub drains: bool,
 }
@@ -77,6 +79,7 @@ impl From<&weir_config::Timeouts> for Timeouts {
             first_token: written.first_token.get(),
             idle: written.idle.get(),
             total: written.total.get(),
+            write: written.write.get(),
             drains: false,
         }
     }
