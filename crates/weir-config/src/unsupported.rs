@@ -51,7 +51,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     unsupported("budgets", &[], REMOVE),
     unsupported("budget_admission", &[], REMOVE),
     unsupported("cache", OFF, REMOVE),
-    unsupported("store.snapshot_key", &[], REMOVE),
     unsupported("ledger.lease", &[], REMOVE),
     unsupported("coordination", &[], REMOVE),
     unsupported("logging.content", OFF, "remove it; prompts and answers are not logged"),

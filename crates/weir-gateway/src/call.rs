@@ -40,6 +40,16 @@ pub enum Role {
     Admin,
 }
 
+impl From<weir_config::Role> for Role {
+    fn from(written: weir_config::Role) -> Role {
+        match written {
+            weir_config::Role::Caller => Role::Caller,
+            weir_config::Role::Viewer => Role::Viewer,
+            weir_config::Role::Admin => Role::Admin,
+        }
+    }
+}
+
 impl Caller {
     /// A caller without team, limits or restrictions.
     pub fn named(name: impl Into<Arc<str>>, role: Role) -> Caller {

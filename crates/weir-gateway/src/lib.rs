@@ -4,6 +4,7 @@
 //! one target, and comes back as a [`Reply`] whose body is metered to its end. Nothing here knows a provider by name,
 //! speaks SQL or knows the HTTP server in front.
 
+pub mod accounts;
 pub mod call;
 pub mod credentials;
 pub mod cut;

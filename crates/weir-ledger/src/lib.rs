@@ -7,6 +7,7 @@
 //!
 //! Money is integers throughout: nano-dollars per row. Nothing here knows SQL, HTTP or a provider.
 
+pub mod accounts;
 pub mod budget;
 pub mod drain;
 pub mod key;

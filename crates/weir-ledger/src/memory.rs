@@ -7,6 +7,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use weir_wire::usage::TOKEN_CLASSES;
 
+mod accounts;
+
+use self::accounts::MemoryAccounts;
+use crate::accounts::AccountStore;
 use crate::row::{AttemptId, AttemptRow, CallId, CallRow, Facts, Sum};
 use crate::store::{
     Answer, Batch, CallRecord, Fault, Group, Page, Recent, Spend, SpendQuery, SpendRow, Store, StoreError,
@@ -21,6 +25,7 @@ pub struct MemoryStore {
     lost_answers: AtomicU32,
     poison: Mutex<Option<CallId>>,
     writes: AtomicU64,
+    accounts: MemoryAccounts,
 }
 
 #[derive(Debug, Default)]
@@ -151,6 +156,10 @@ impl Store for MemoryStore {
                 unbalanced: unbalanced.map(|call| call.id).take(100).collect(),
             })
         })
+    }
+
+    fn accounts(&self) -> &dyn AccountStore {
+        &self.accounts
     }
 
     fn health(&self) -> Answer<'_, StoreHealth> {

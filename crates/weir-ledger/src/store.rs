@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use weir_wire::usage::Usage;
 
+use crate::accounts::AccountStore;
 use crate::row::{AttemptRow, CallId, CallRow, Micros};
 
 /// What a store answers, later.
@@ -26,6 +27,8 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     fn spend<'a>(&'a self, query: &'a SpendQuery) -> Answer<'a, Spend>;
     /// Adds everything up again and compares: the daily sums with the rows, each call with its attempts.
     fn check_totals(&self) -> Answer<'_, Totals>;
+    /// Keys, teams, users and budgets.
+    fn accounts(&self) -> &dyn AccountStore;
     /// Whether the database answers.
     fn health(&self) -> Answer<'_, StoreHealth>;
     /// Closes all connections.

@@ -6,6 +6,7 @@
 //! Every answer comes within a bounded time. A connection that did not answer is thrown away, since nobody knows what
 //! it is still doing; that is what lets the drain go on by itself once a hung server comes back.
 
+mod accounts;
 mod error;
 mod migrate;
 mod postgres;
@@ -39,6 +40,14 @@ pub async fn open(url: &str, data_dir: &Path) -> Result<Arc<dyn Store>, OpenErro
             store.ready().await?;
             Ok(Arc::new(store))
         }
+    }
+}
+
+/// The Postgres store that `url` names, whether it can be reached now or not: it connects when first used.
+pub fn later(url: &str, data_dir: &Path) -> Result<Arc<dyn Store>, OpenError> {
+    match Address::parse(url, data_dir)? {
+        Address::Sqlite(_) => Err(OpenError::Url),
+        Address::Postgres => Ok(Arc::new(PostgresStore::lazy(url, PostgresOptions::default())?)),
     }
 }
 

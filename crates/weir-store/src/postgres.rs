@@ -3,6 +3,8 @@
 //! Nothing here trusts the server to answer. Statements have a limit on the server and a patience here; a connection
 //! that outlasts it is cut, and the next try takes a new one.
 
+mod accounts;
+
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,7 @@ use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPool
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, Postgres, Row};
 use tokio::sync::OnceCell;
+use weir_ledger::accounts::AccountStore;
 use weir_ledger::{
     Answer, AttemptId, Batch, CallId, CallRecord, Page, Recent, Spend, SpendQuery, Store, StoreError,
     StoreHealth, Totals, Written,
@@ -50,8 +53,8 @@ impl Default for PostgresOptions {
 /// A Postgres database.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
-    pool: PgPool,
-    options: PostgresOptions,
+    pub(crate) pool: PgPool,
+    pub(crate) options: PostgresOptions,
     migrated: std::sync::Arc<OnceCell<()>>,
 }
 
@@ -86,13 +89,16 @@ impl PostgresStore {
         work.map_err(OpenError::unavailable)?
     }
 
-    async fn connection(&self, doing: &'static str) -> Result<PoolConnection<Postgres>, StoreError> {
+    pub(crate) async fn connection(
+        &self,
+        doing: &'static str,
+    ) -> Result<PoolConnection<Postgres>, StoreError> {
         self.ready().await.map_err(|cause| error::unavailable(doing, cause))?;
         self.pool.acquire().await.map_err(|cause| error::failed(doing, cause))
     }
 
     /// Awaits `work` on a connection. One that does not answer in time is cut, not given back.
-    fn settle<T>(
+    pub(crate) fn settle<T>(
         doing: &'static str,
         connection: PoolConnection<Postgres>,
         result: Result<Result<T, sqlx::Error>, tokio::time::error::Elapsed>,
@@ -209,6 +215,16 @@ fn bound<'q>(sql: String, columns: &[Column], rows: Vec<Vec<Cell<'_>>>) -> Query
     })
 }
 
+/// A statement with its values.
+pub(crate) fn statement<'q>(sql: String, args: Vec<Arg>) -> Query<'q, Postgres, PgArguments> {
+    args.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |statement, arg| match arg {
+        Arg::Int(value) => statement.bind(value),
+        Arg::Text(value) => statement.bind(value),
+        Arg::MaybeInt(value) => statement.bind(value),
+        Arg::MaybeText(value) => statement.bind(value),
+    })
+}
+
 fn id_at(row: &PgRow, at: usize) -> Result<CallId, sqlx::Error> {
     row.try_get::<String, _>(at)?.parse().map_err(|cause| sqlx::Error::Decode(Box::new(cause)))
 }
@@ -218,10 +234,7 @@ impl Database for PostgresStore {
     const DIALECT: Dialect = Dialect::Postgres;
 
     async fn ask(&self, doing: &'static str, sql: String, args: Vec<Arg>) -> Result<Vec<PgRow>, StoreError> {
-        let statement = args.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |statement, arg| match arg {
-            Arg::Int(value) => statement.bind(value),
-            Arg::Text(value) => statement.bind(value),
-        });
+        let statement = statement(sql, args);
         let mut connection = self.connection(doing).await?;
         let result =
             tokio::time::timeout(self.options.statement, statement.fetch_all(&mut *connection)).await;
@@ -258,6 +271,10 @@ impl Store for PostgresStore {
 
     fn check_totals(&self) -> Answer<'_, Totals> {
         Box::pin(query::check_totals(self))
+    }
+
+    fn accounts(&self) -> &dyn AccountStore {
+        self
     }
 
     fn health(&self) -> Answer<'_, StoreHealth> {

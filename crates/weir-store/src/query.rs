@@ -24,6 +24,8 @@ pub(crate) enum Dialect {
 pub(crate) enum Arg {
     Int(i64),
     Text(String),
+    MaybeInt(Option<i64>),
+    MaybeText(Option<String>),
 }
 
 /// A database that can be asked.

@@ -11,11 +11,15 @@ use sqlx::sqlite::{
     SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{Arguments, AssertSqlSafe, Connection, Row};
+use weir_ledger::accounts::{
+    Account, AccountStore, Accounts, AuditEntry, Change, Changed, Kind, Notices, Repeatable, Slice,
+};
 use weir_ledger::{
-    Answer, Batch, CallRecord, Page, Recent, Spend, SpendQuery, Store, StoreError, StoreHealth, Totals,
-    Written,
+    Answer, Batch, CallRecord, Micros, Page, Recent, Spend, SpendQuery, Store, StoreError, StoreHealth,
+    Totals, Written,
 };
 
+use crate::accounts::{self, Session};
 use crate::error::{self, OpenError};
 use crate::migrate;
 use crate::query::{self, Arg, Database, Dialect};
@@ -172,6 +176,16 @@ fn bound<'q>(sql: String, rows: &[Vec<Cell<'_>>]) -> Result<Statement<'q>, sqlx:
     Ok(sqlx::query_with(AssertSqlSafe(sql), arguments))
 }
 
+/// A statement with its values.
+fn statement<'q>(sql: String, args: Vec<Arg>) -> Statement<'q> {
+    args.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |statement, arg| match arg {
+        Arg::Int(value) => statement.bind(value),
+        Arg::Text(value) => statement.bind(value),
+        Arg::MaybeInt(value) => statement.bind(value),
+        Arg::MaybeText(value) => statement.bind(value),
+    })
+}
+
 async fn schema(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(pool).await
 }
@@ -197,11 +211,63 @@ impl Database for SqliteStore {
         sql: String,
         args: Vec<Arg>,
     ) -> Result<Vec<SqliteRow>, StoreError> {
-        let statement = args.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |statement, arg| match arg {
-            Arg::Int(value) => statement.bind(value),
-            Arg::Text(value) => statement.bind(value),
-        });
-        within(doing, READ_PATIENCE, statement.fetch_all(&self.readers)).await
+        within(doing, READ_PATIENCE, statement(sql, args).fetch_all(&self.readers)).await
+    }
+}
+
+impl Session for SqliteConnection {
+    type Row = SqliteRow;
+    const NOTIFY: Option<&'static str> = None;
+
+    async fn ask(&mut self, sql: String, args: Vec<Arg>) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        statement(sql, args).fetch_all(self).await
+    }
+}
+
+impl SqliteStore {
+    async fn make_change(&self, change: &Change) -> Result<Changed, sqlx::Error> {
+        let mut connection = self.writer.acquire().await?;
+        let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let changed = accounts::change_on(&mut *tx, change).await?;
+        match changed {
+            Changed::Done(_) => tx.commit().await?,
+            _ => tx.rollback().await?,
+        }
+        Ok(changed)
+    }
+}
+
+impl AccountStore for SqliteStore {
+    fn accounts(&self) -> Answer<'_, Accounts> {
+        Box::pin(accounts::all(self))
+    }
+
+    fn version(&self) -> Answer<'_, i64> {
+        Box::pin(accounts::version(self))
+    }
+
+    fn account<'a>(&'a self, kind: Kind, id: &'a str) -> Answer<'a, Option<Account>> {
+        Box::pin(accounts::one(self, kind, id))
+    }
+
+    fn list<'a>(&'a self, kind: Kind, slice: &'a Slice) -> Answer<'a, Vec<Account>> {
+        Box::pin(accounts::list(self, kind, slice))
+    }
+
+    fn change<'a>(&'a self, change: &'a Change) -> Answer<'a, Changed> {
+        Box::pin(within("change an account", WRITE_PATIENCE, self.make_change(change)))
+    }
+
+    fn repeatable<'a>(&'a self, id: &'a str, now: Micros) -> Answer<'a, Option<Repeatable>> {
+        Box::pin(accounts::repeatable(self, id, now))
+    }
+
+    fn audit<'a>(&'a self, slice: &'a Slice) -> Answer<'a, Vec<AuditEntry>> {
+        Box::pin(accounts::audit(self, slice))
+    }
+
+    fn notices(&self) -> Answer<'_, Option<Box<dyn Notices>>> {
+        Box::pin(async { Ok(None) })
     }
 }
 
@@ -234,6 +300,10 @@ impl Store for SqliteStore {
 
     fn check_totals(&self) -> Answer<'_, Totals> {
         Box::pin(query::check_totals(self))
+    }
+
+    fn accounts(&self) -> &dyn AccountStore {
+        self
     }
 
     fn health(&self) -> Answer<'_, StoreHealth> {

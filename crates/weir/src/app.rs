@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use indexmap::IndexMap;
+use parking_lot::Mutex;
 use weir_catalog::{Catalog, PriceFile};
 use weir_config::{Discovery, Environment, Listen, Loaded, Outside, Problem, Provider};
+use weir_gateway::accounts::Book;
 use weir_gateway::limits::Limiter;
 use weir_gateway::snapshot::{Parts, Registry};
 use weir_gateway::{Metrics, Snapshot, Stack, stack};
-use weir_ledger::{Durability, Ledger, LedgerConfig};
+use weir_ledger::accounts::Accounts;
+use weir_ledger::{Durability, Ledger, LedgerConfig, Store};
 
+use crate::accounts::{self, LastGood};
 use crate::adapters::{ADAPTERS, FRONTS};
 use crate::data;
 use crate::listed::Listed;
@@ -72,6 +76,11 @@ pub struct App {
     pub routes: Routes,
     /// What providers without a catalog say they have.
     pub listed: Listed,
+    /// The configuration as read, for those who ask what is in force.
+    pub loaded: ArcSwap<Loaded>,
+    /// The store's accounts, once they are known.
+    book: Mutex<Option<Arc<Book>>>,
+    last_good: Option<LastGood>,
     source: Source,
     draining: AtomicBool,
 }
@@ -125,10 +134,11 @@ impl App {
         let routes = Routes::new(FRONTS)?;
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
         let config = resolved.loaded.config.clone();
-        let store = weir_store::open(config.store.url.expose(), &config.data_dir)
-            .await
-            .map_err(|error| with_cause(&error))?;
+        let store = open(&config).await?;
+        let loaded = resolved.loaded.clone();
         let snapshot = resolved.snapshot(&metrics, None)?;
+        let secret = config.store.snapshot_key.as_ref();
+        let last_good = secret.map(|secret| LastGood::new(&config.data_dir, secret.expose()));
         let ledger = Ledger::start(ledger_config(&config), store)?;
         let app = App {
             stack: stack(&metrics, &ledger, &Limiter::new(None)),
@@ -137,9 +147,13 @@ impl App {
             metrics,
             routes,
             listed: Listed::default(),
+            loaded: ArcSwap::from_pointee(loaded),
+            book: Mutex::new(None),
+            last_good,
             source,
             draining: AtomicBool::new(false),
         };
+        app.first_accounts().await;
         Ok(Arc::new(app))
     }
 
@@ -150,11 +164,65 @@ impl App {
     /// Everything that is wrong with it.
     pub fn reload(&self) -> Result<(), Error> {
         let previous = self.snapshot.load_full();
-        let built =
-            self.source.resolve().and_then(|resolved| resolved.snapshot(&self.metrics, Some(&previous)));
+        let built = self.source.resolve().and_then(|resolved| {
+            let loaded = resolved.loaded.clone();
+            Ok((loaded, resolved.snapshot(&self.metrics, Some(&previous))?))
+        });
         self.metrics.reload(if built.is_ok() { "ok" } else { "refused" });
-        self.snapshot.store(Arc::new(built?));
+        let (loaded, snapshot) = built?;
+        // Held, so that no change of the accounts gets lost between two snapshots.
+        let book = self.book.lock();
+        match &*book {
+            Some(book) => drop(snapshot.keys.adopt(book)),
+            None => snapshot.keys.close_until_known(),
+        }
+        self.loaded.store(Arc::new(loaded));
+        self.snapshot.store(Arc::new(snapshot));
         Ok(())
+    }
+
+    /// The store's accounts as they act now; `None` until they are known.
+    pub fn book(&self) -> Option<Arc<Book>> {
+        self.book.lock().clone()
+    }
+
+    /// Lets these accounts act, unless newer ones do already. Whether it did.
+    pub fn adopt(&self, book: Book) -> bool {
+        let mut current = self.book.lock();
+        if current.as_ref().is_some_and(|current| current.version >= book.version) {
+            return false;
+        }
+        self.snapshot.load().keys.adopt(&book);
+        *current = Some(Arc::new(book));
+        true
+    }
+
+    /// Keeps good accounts for a start without the store, where that is wanted.
+    pub async fn keep(&self, accounts: &Accounts) {
+        if let Some(last_good) = &self.last_good {
+            last_good.write(accounts).await;
+        }
+    }
+
+    /// The accounts from the store, else the last good ones, else none: then nobody is let in.
+    async fn first_accounts(&self) {
+        let Err(error) = accounts::refresh(self).await else { return };
+        self.snapshot.load().keys.close_until_known();
+        tracing::error!(%error, cause = %error.cause, "keys can't be read from the store");
+        let Some(last_good) = &self.last_good else {
+            return tracing::error!(
+                "weir is not ready until the store can be reached; with `store.snapshot_key` it would serve the last good keys"
+            );
+        };
+        match last_good.read().await {
+            Ok(kept) => {
+                self.adopt(accounts::read(&kept));
+                tracing::warn!("serving with the last good keys until the store can be reached");
+            }
+            Err(why) => {
+                tracing::error!(why, "there are no last good keys: not ready until the store can be reached")
+            }
+        }
     }
 
     /// The file that is watched for changes.
@@ -171,6 +239,21 @@ impl App {
     pub fn drain(&self, left: Duration) {
         self.draining.store(true, Ordering::Relaxed);
         self.snapshot.load().cut.announce(left);
+    }
+}
+
+/// The store, or one that will connect later where it can't be reached now.
+async fn open(config: &weir_config::Config) -> Result<Arc<dyn Store>, Error> {
+    let url = config.store.url.expose();
+    match weir_store::open(url, &config.data_dir).await {
+        Ok(store) => Ok(store),
+        Err(error @ weir_store::OpenError::Unavailable(_)) => {
+            let why = with_cause(&error);
+            let later = weir_store::later(url, &config.data_dir).map_err(|_| why.to_string())?;
+            tracing::error!("{why}; trying again");
+            Ok(later)
+        }
+        Err(error) => Err(with_cause(&error)),
     }
 }
 

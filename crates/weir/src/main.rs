@@ -2,6 +2,7 @@
 //!
 //! The process: HTTP front, commands, telemetry, wiring. Read `run.rs` for its life and `router.rs` for what it answers.
 
+mod accounts;
 mod adapters;
 mod app;
 mod banner;
@@ -18,6 +19,7 @@ mod respond;
 mod router;
 mod routes;
 mod run;
+mod seal;
 mod serve;
 mod telemetry;
 

@@ -13,7 +13,7 @@ use weir_config::{Config, KeyPath, Problem};
 use weir_ledger::key::KeyHash;
 
 use super::{Keys, MakeAdapter, Provider, Route, Settings, Snapshot, Target};
-use crate::call::{Caller, Role};
+use crate::call::Caller;
 use crate::credentials::Credentials;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -168,7 +168,7 @@ fn keys(config: &Config, problems: &mut Vec<Problem>) -> Keys {
             name: key.name.as_str().into(),
             team: key.team.as_deref().map(Into::into),
             models: key.models.clone(),
-            role: role(key.role),
+            role: key.role.into(),
             limits: Limits::of(key.limits.as_ref()),
             team_limits: team.and_then(|team| Limits::of(team.limits.as_ref())),
         };
@@ -176,15 +176,9 @@ fn keys(config: &Config, problems: &mut Vec<Problem>) -> Keys {
             problems.push(Problem::at(at, "the same key stands twice"));
         }
     }
-    Keys::new(config.server.master_key.as_ref().map(|key| KeyHash::of(key.expose())), declared)
-}
-
-fn role(written: weir_config::Role) -> Role {
-    match written {
-        weir_config::Role::Caller => Role::Caller,
-        weir_config::Role::Viewer => Role::Viewer,
-        weir_config::Role::Admin => Role::Admin,
-    }
+    let master = config.server.master_key.as_ref().map(|key| KeyHash::of(key.expose()));
+    let teams = config.teams.iter().map(|team| (team.name.as_str().into(), Limits::of(team.limits.as_ref())));
+    Keys::with_teams(master, declared, teams.collect())
 }
 
 /// One provider; `None` where something is wrong with it, which stands in `problems`.

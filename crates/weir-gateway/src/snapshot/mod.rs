@@ -18,7 +18,7 @@ use weir_catalog::{Catalog, Model};
 use weir_config::UnknownPrice;
 
 pub use build::{BuildError, Parts, Registry};
-pub use keys::{Keys, Verdict};
+pub use keys::{Ended, Keys, Verdict};
 pub use provider::Provider;
 pub use route::{FailureClass, FailureClasses, Retry, Route, Target, Timeouts};
 

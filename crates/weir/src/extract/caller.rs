@@ -1,10 +1,11 @@
 //! Who calls: the key, from any of the headers that clients put it in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
-use weir_gateway::snapshot::{Keys, Verdict};
+use weir_gateway::snapshot::{Ended, Keys, Verdict};
 use weir_gateway::{Caller, GatewayError};
 
 /// Headers that carry a key, beside `authorization`.
@@ -15,22 +16,34 @@ const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
 /// # Errors
 /// No key where one is needed, a wrong one, or a browser's request to an open listener from elsewhere.
 pub fn caller(keys: &Keys, headers: &HeaderMap) -> Result<Arc<Caller>, GatewayError> {
-    if !keys.needed() {
+    let needed = keys.needed();
+    if !needed {
         refuse_strangers(headers)?;
     }
     // Where no key is needed, any is accepted.
-    let key = if keys.needed() { key(headers)? } else { None };
-    match keys.verify(key) {
+    let key = if needed { key(headers)? } else { None };
+    match keys.verify(key, crate::clock::unix_micros()) {
         Verdict::Is(caller) => Ok(caller),
         Verdict::Missing => Err(GatewayError::Unauthenticated(
             "no API key; send one as `Authorization: Bearer KEY` (or in `x-api-key`, `api-key`, `x-goog-api-key`)",
         )),
-        Verdict::Wrong { mistyped: true } => {
-            Err(GatewayError::Unauthenticated("the API key is mistyped: its checksum does not fit"))
-        }
-        Verdict::Wrong { mistyped: false } => {
-            Err(GatewayError::Unauthenticated("the API key is not known here"))
-        }
+        Verdict::Ended(Ended::Expired) => Err(GatewayError::Unauthenticated(
+            "the API key has expired; ask whoever gave it to you for another, or to extend it (`weir keys update`)",
+        )),
+        Verdict::Ended(Ended::Rotated) => Err(GatewayError::Unauthenticated(
+            "the API key was rotated and no longer holds; use the one that took its place",
+        )),
+        Verdict::Unknown => Err(GatewayError::Overloaded {
+            code: "not_ready",
+            message: "weir does not know its keys yet: its store can't be reached; try again",
+            retry_after: Duration::from_secs(1),
+        }),
+        Verdict::Wrong { mistyped: true } => Err(GatewayError::Unauthenticated(
+            "the API key is mistyped: its checksum does not fit; copy it again, whole",
+        )),
+        Verdict::Wrong { mistyped: false } => Err(GatewayError::Unauthenticated(
+            "the API key is not known here; it may have been revoked: ask for another (`weir keys create`)",
+        )),
     }
 }
 

@@ -11,6 +11,10 @@ pub fn ready(app: &App) -> (StatusCode, Value) {
     if app.draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "draining" }));
     }
+    if !app.snapshot.load().keys.known() {
+        let reason = "the store can't be reached, so keys are not known yet; weir serves nobody without authentication";
+        return (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "not_ready", "reason": reason }));
+    }
     // A store that is down does not make weir less able to answer: the spool keeps the rows.
     let status = if degraded.is_empty() { "ready" } else { "degraded" };
     (StatusCode::OK, json!({ "status": status, "degraded": degraded }))

@@ -165,6 +165,11 @@ async fn a_store_that_is_not_there_is_said_so_at_the_start() {
     let port = weir_e2e::free_port();
     let mut weir = Weir::prepare(&format!("store: {{ url: \"postgres://weir@127.0.0.1:{port}/weir\" }}\n"));
     weir.spawn();
-    eventually("an end", Duration::from_secs(20), async || weir.ended()).await;
+    eventually("a reason", Duration::from_secs(20), async || {
+        let answer = weir_e2e::client().get(format!("{}/health/ready", weir.url)).send().await.ok()?;
+        let answer = weir_e2e::Answer::read(answer).await;
+        (answer.status == 503 && answer.json()["status"] == "not_ready").then_some(())
+    })
+    .await;
     assert!(weir.log().contains("cannot open the store"), "{}", weir.log());
 }
