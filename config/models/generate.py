@@ -48,6 +48,7 @@ PROVIDERS = {
     "baseten": dict(litellm=["baseten"], prefix=["baseten/"], genai="none", dev="none", resells=True),
     "cerebras": dict(litellm=["cerebras"], prefix=["cerebras/"], genai="cerebras", dev="cerebras", resells=True),
     "cloudflare": dict(litellm=["cloudflare"], prefix=["cloudflare/"], genai="none", dev="none", resells=True, skip=r"^clef"),
+    "cohere": dict(litellm=["cohere", "cohere_chat"], prefix=["cohere/", ""], genai="cohere", dev="cohere"),
     "databricks": dict(litellm=["databricks"], prefix=["databricks/"], genai="none", dev="none", resells=True),
     "deepinfra": dict(litellm=["deepinfra"], prefix=["deepinfra/"], genai="none", dev="deepinfra", resells=True,
                       skip=r"^(Gryphe|Sao10K|NousResearch)/"),

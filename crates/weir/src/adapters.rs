@@ -12,6 +12,7 @@ pub type MakeFront = fn() -> Arc<dyn Front>;
 pub const ADAPTERS: &[(&str, MakeAdapter)] = &[
     ("openai", weir_adapter_openai::adapter),
     ("anthropic", weir_adapter_anthropic::adapter),
+    ("cohere", weir_adapter_cohere::adapter),
     ("gemini", weir_adapter_gemini::adapter),
 ];
 

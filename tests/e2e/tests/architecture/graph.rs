@@ -18,6 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("weir-adapter-openai", &["weir-wire", "weir-adapter"]),
     ("weir-adapter-anthropic", &["weir-wire", "weir-adapter"]),
     ("weir-adapter-gemini", &["weir-wire", "weir-adapter"]),
+    ("weir-adapter-cohere", &["weir-wire", "weir-adapter"]),
     ("weir-gateway", &["weir-wire", "weir-catalog", "weir-ledger", "weir-config", "weir-adapter"]),
     ("weir-sim", &[]),
 ];
@@ -48,8 +49,14 @@ const IMPURE: &[&str] = &[
     "notify",
     "tower",
 ];
-const PURE: &[&str] =
-    &["weir-wire", "weir-adapter", "weir-adapter-openai", "weir-adapter-anthropic", "weir-adapter-gemini"];
+const PURE: &[&str] = &[
+    "weir-wire",
+    "weir-adapter",
+    "weir-adapter-openai",
+    "weir-adapter-anthropic",
+    "weir-adapter-gemini",
+    "weir-adapter-cohere",
+];
 
 /// Each crate of the workspace with the names of its dependencies, without those of its tests.
 fn crates() -> BTreeMap<String, BTreeSet<String>> {

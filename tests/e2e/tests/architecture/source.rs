@@ -52,7 +52,11 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
         let path = entry.path();
         let name = entry.file_name();
         let built = ["target", ".git", ".cache", "node_modules", "__pycache__", "fixtures"];
-        if path.is_dir() && !built.iter().any(|skipped| name == *skipped) {
+        // In a work tree `.git` is a file.
+        if built.iter().any(|skipped| name == *skipped) {
+            continue;
+        }
+        if path.is_dir() {
             walk(&path, files);
         } else if path.is_file() {
             files.push(path);
@@ -88,6 +92,7 @@ const ADAPTERS: &[&str] = &[
     "crates/weir-adapter-openai/src",
     "crates/weir-adapter-anthropic/src",
     "crates/weir-adapter-gemini/src",
+    "crates/weir-adapter-cohere/src",
 ];
 
 #[test]
@@ -197,6 +202,10 @@ fn the_gateway_names_no_provider() {
         "vllm",
         "lmstudio",
         "ollama",
+        "cohere",
+        "bedrock",
+        "cerebras",
+        "fireworks",
     ];
     let mut wrong = Vec::new();
     for file in rust("crates/weir-gateway/src") {
