@@ -17,7 +17,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use smallvec::SmallVec;
 use tokio::time::{Instant, Sleep};
 use weir_adapter::{Decoder, Encoder, Front, ProviderError, Reader};
@@ -31,6 +30,7 @@ pub(crate) use patience::Patience;
 use crate::dispatch::account::Account;
 use crate::error::{AttemptError, Wait};
 use crate::reply::{Observer, Outcome};
+use crate::upstream::{AnswerBody, BodyError};
 use crate::write::WriteWatch;
 
 /// What the meter does with frames.
@@ -48,7 +48,7 @@ pub type Barrier = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A stream and its accounts.
 pub struct Meter {
-    source: Option<Incoming>,
+    source: Option<AnswerBody>,
     splitter: Splitter,
     form: Form,
     front: Arc<dyn Front>,
@@ -87,7 +87,7 @@ const KEEPALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 impl Meter {
     /// Over a body that begins.
     pub(crate) fn new(
-        source: Incoming,
+        source: AnswerBody,
         form: Form,
         front: Arc<dyn Front>,
         account: Account,
@@ -401,7 +401,7 @@ impl Meter {
     }
 }
 
-fn broken(error: &hyper::Error) -> AttemptError {
+fn broken(error: &BodyError) -> AttemptError {
     tracing::debug!(%error, "the provider's stream broke");
     ProviderError::truncated().into()
 }

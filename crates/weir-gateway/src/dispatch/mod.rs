@@ -13,7 +13,6 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use weir_adapter::{ProviderError, ReplyForm};
 use weir_catalog::ServiceTier;
 use weir_ledger::State;
@@ -26,6 +25,7 @@ use crate::error::{AttemptError, Wait};
 use crate::layers::encode::Encoded;
 use crate::meter::{Form, Meter, Patience};
 use crate::reply::{Outcome, Reply};
+use crate::upstream::AnswerBody;
 use account::{Account, Terms};
 
 /// The largest whole reply that is read, in bytes.
@@ -120,11 +120,12 @@ async fn send(mut encoded: Encoded, account: &mut Account) -> Result<Reply, Unse
     own_headers(&mut encoded);
     let deadline = call.progress.lock().deadline.unwrap_or_else(|| call.started + timeouts.total);
     let limits = Limits { deadline, total: deadline - call.started, cut: call.snapshot.cut.clone() };
-    let answer = limits
-        .within(timeouts.first_byte, Wait::FirstByte, provider.upstream.send(encoded.wire))
-        .await
-        .map_err(fail)?
-        .map_err(fail)?;
+    let until = limits.until(timeouts.first_byte);
+    let sent = provider.upstream.send_until(encoded.wire, until);
+    let answer = match limits.unless_cut(sent).await.map_err(fail)? {
+        Some(answer) => answer.map_err(fail)?,
+        None => return Err(fail(limits.late(timeouts.first_byte, Wait::FirstByte, until))),
+    };
     account.upstream_status = Some(answer.status.as_u16());
     account.upstream_request_id = request_id(&answer.headers);
     if !answer.status.is_success() {
@@ -162,21 +163,36 @@ struct Limits {
 }
 
 impl Limits {
+    /// When a single wait is over.
+    fn until(&self, limit: Duration) -> Instant {
+        self.deadline.min(Instant::now() + limit)
+    }
+
+    /// What a wait that ended at `until` was too long for.
+    fn late(&self, limit: Duration, wait: Wait, until: Instant) -> AttemptError {
+        match until == self.deadline {
+            true => AttemptError::TimedOut(Wait::Total, self.total),
+            false => AttemptError::TimedOut(wait, limit),
+        }
+    }
+
     async fn within<T>(
         &self,
         limit: Duration,
         wait: Wait,
         work: impl Future<Output = T>,
     ) -> Result<T, AttemptError> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let done = tokio::select! {
-            done = tokio::time::timeout(limit.min(left), work) => done,
-            () = self.cut.wait() => return Err(AttemptError::ShuttingDown),
-        };
-        match done {
-            Ok(done) => Ok(done),
-            Err(_) if left <= limit => Err(AttemptError::TimedOut(Wait::Total, self.total)),
-            Err(_) => Err(AttemptError::TimedOut(wait, limit)),
+        let until = self.until(limit);
+        let done = self.unless_cut(tokio::time::timeout_at(until.into(), work)).await?;
+        done.map_err(|_| self.late(limit, wait, until))
+    }
+
+    /// Ends early where the process does.
+    async fn unless_cut<T>(&self, work: impl Future<Output = T>) -> Result<T, AttemptError> {
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            () = self.cut.wait() => Err(AttemptError::ShuttingDown),
         }
     }
 }
@@ -197,7 +213,7 @@ fn own_headers(encoded: &mut Encoded) {
 
 async fn stream(
     call: &Arc<Call>,
-    body: Incoming,
+    body: AnswerBody,
     form: ReplyForm,
     account: &mut Account,
     timeouts: crate::snapshot::Timeouts,
@@ -272,7 +288,7 @@ fn usage_of(response: &mut openai::Response) -> Option<&mut openai::usage::Usage
 }
 
 /// Reads a body to its end, or to `limit` bytes: beyond is cut where `cut`, else an error.
-async fn read(mut body: Incoming, limit: usize, cut: bool) -> Result<Bytes, AttemptError> {
+async fn read(mut body: AnswerBody, limit: usize, cut: bool) -> Result<Bytes, AttemptError> {
     let mut first: Option<Bytes> = None;
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {

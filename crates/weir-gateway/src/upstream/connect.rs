@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
@@ -81,6 +82,8 @@ struct Parts {
     tls: TlsConnector,
     proxy: Option<Proxy>,
     in_process: Option<InProcess>,
+    /// Connections on which the other side chose HTTP/2, for whoever speaks that.
+    handed_on: Mutex<Vec<Io>>,
 }
 
 impl Connector {
@@ -90,7 +93,25 @@ impl Connector {
             tls: TlsConnector::from(client_config(&config.tls)?),
             proxy: config.proxy.clone(),
             in_process: config.in_process.clone(),
+            handed_on: Mutex::default(),
         })))
+    }
+
+    /// Makes a connection.
+    pub(super) async fn open(&self, scheme: &Scheme, authority: &Authority) -> Result<Io, ConnectError> {
+        let parts = &self.0;
+        if let Some(open) = &parts.in_process {
+            return Ok(Io::Local(open()));
+        }
+        match tokio::time::timeout(parts.timeout, parts.connect(scheme, authority)).await {
+            Ok(connected) => connected,
+            Err(_) => Err(ConnectError::TimedOut(parts.timeout)),
+        }
+    }
+
+    /// Keeps a connection for the next [`tower::Service::call`].
+    pub(super) fn hand_on(&self, io: Io) {
+        self.0.handed_on.lock().push(io);
     }
 }
 
@@ -104,34 +125,34 @@ impl tower::Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let parts = self.0.clone();
+        let connector = self.clone();
         Box::pin(async move {
-            if let Some(open) = &parts.in_process {
-                return Ok(Stream::new(Io::Local(open())));
+            if let Some(io) = connector.0.handed_on.lock().pop() {
+                return Ok(Stream::new(io));
             }
-            match tokio::time::timeout(parts.timeout, parts.connect(&uri)).await {
-                Ok(connected) => connected,
-                Err(_) => Err(ConnectError::TimedOut(parts.timeout)),
-            }
+            let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+                return Err(ConnectError::NoHost);
+            };
+            connector.open(scheme, authority).await.map(Stream::new)
         })
     }
 }
 
 impl Parts {
-    async fn connect(&self, uri: &Uri) -> Result<Stream, ConnectError> {
-        let secure = uri.scheme() == Some(&Scheme::HTTPS);
-        let host = uri.host().ok_or(ConnectError::NoHost)?.trim_start_matches('[').trim_end_matches(']');
-        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    async fn connect(&self, scheme: &Scheme, authority: &Authority) -> Result<Io, ConnectError> {
+        let secure = *scheme == Scheme::HTTPS;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let tcp = match &self.proxy {
             None => dial(host, port).await?,
             Some(proxy) => tunnel(proxy, host, port).await?,
         };
         if !secure {
-            return Ok(Stream::new(Io::Tcp(tcp)));
+            return Ok(Io::Tcp(tcp));
         }
         let name = ServerName::try_from(host.to_owned()).map_err(|_| ConnectError::NoHost)?;
         let tls = self.tls.connect(name, tcp).await.map_err(ConnectError::Tls)?;
-        Ok(Stream::new(Io::Tls(Box::new(tls))))
+        Ok(Io::Tls(Box::new(tls)))
     }
 }
 
@@ -181,15 +202,23 @@ async fn tunnel(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, Conne
     }
 }
 
-// === impl Stream ===
+// === connections ===
 
-enum Io {
+/// One connection.
+pub(super) enum Io {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Local(DuplexStream),
 }
 
-/// One connection.
+impl Io {
+    /// Whether the other side chose HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self, Io::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2"))
+    }
+}
+
+/// One connection, as hyper takes it.
 pub(super) struct Stream(TokioIo<Io>);
 
 impl Stream {
@@ -200,12 +229,8 @@ impl Stream {
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        match self.0.inner() {
-            Io::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Connected::new().negotiated_h2()
-            }
-            _ => Connected::new(),
-        }
+        let connected = Connected::new();
+        if self.0.inner().is_http2() { connected.negotiated_h2() } else { connected }
     }
 }
 

@@ -1,30 +1,33 @@
 //! Connections to providers: the seam behind which the HTTP client stands.
 //!
-//! Callers see [`Upstream::send`] and [`Answer`] only, so that a faster codec can take hyper's place. Where a
-//! connection goes is decided by the configuration alone: a request's path is appended to the provider's base URL,
-//! and nothing that a client sends reaches the host.
+//! Callers see [`Upstream::send`] and [`Answer`] only. Behind it HTTP/1.1 is spoken by a codec of its own (`h1`), which
+//! costs a fraction of hyper's client because nothing passes from task to task; HTTP/2, and bodies that are still
+//! coming while they are sent, go through hyper (`shared`). Where a connection goes is decided by the configuration
+//! alone: a request's path is appended to the provider's base URL, and nothing that a client sends reaches the host.
 
+mod body;
 mod connect;
+mod h1;
+mod shared;
 mod tls;
 
-use std::error::Error as _;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, StatusCode, Uri};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{Either, Full};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use weir_adapter::{WireBody, WireRequest};
 
+pub use body::{AnswerBody, BodyError};
 pub use connect::{ConnectError, InProcess, Proxy};
 pub use tls::{TlsError, TlsFiles};
 
-use crate::error::AttemptError;
+use crate::error::{AttemptError, Wait};
 use connect::Connector;
+use h1::conn::Conn;
+use h1::{Failure, Pool};
+use shared::Shared;
 
 /// How a provider is reached.
 #[derive(Clone)]
@@ -54,15 +57,19 @@ pub enum UpstreamError {
     Tls(#[from] TlsError),
 }
 
-type RequestBody = Either<Full<Bytes>, UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>>;
-
 /// One provider's address and its connections.
 pub struct Upstream {
     scheme: Scheme,
     authority: Authority,
+    /// The authority as `host` says it: without a port that goes without saying.
+    host: String,
     /// What the base URL has behind the authority: `""`, `/v1`, ….
     base_path: String,
-    client: Client<Connector, RequestBody>,
+    connector: Connector,
+    pool: Arc<Pool>,
+    /// The provider chose HTTP/2.
+    shares: AtomicBool,
+    shared: Shared,
 }
 
 /// The head of an answer, and its body as it comes.
@@ -72,7 +79,7 @@ pub struct Answer {
     /// The headers.
     pub headers: HeaderMap,
     /// The body.
-    pub body: Incoming,
+    pub body: AnswerBody,
 }
 
 impl Upstream {
@@ -93,60 +100,144 @@ impl Upstream {
             return Err(bad());
         }
         let base_path = path.path().trim_end_matches('/').to_owned();
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(config.idle_timeout)
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            // One connection carries every call to such a provider: a dead one must be noticed.
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .http2_keep_alive_timeout(Duration::from_secs(10))
-            .http2_keep_alive_while_idle(true)
-            .pool_max_idle_per_host(4096)
-            .http1_max_buf_size(256 << 10)
-            .build(Connector::new(&config)?);
-        Ok(Upstream { scheme, authority, base_path, client })
+        let default_port = if scheme == Scheme::HTTPS { 443 } else { 80 };
+        let host = match authority.port_u16() == Some(default_port) {
+            true => authority.host().to_owned(),
+            false => authority.as_str().to_owned(),
+        };
+        let connector = Connector::new(&config)?;
+        Ok(Upstream {
+            shared: Shared::new(connector.clone(), config.idle_timeout),
+            pool: Pool::new(config.idle_timeout),
+            shares: AtomicBool::new(false),
+            scheme,
+            authority,
+            host,
+            base_path,
+            connector,
+        })
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and waits until `deadline` for the head of its answer; `None` when that has passed.
+    ///
+    /// # Errors
+    /// [`AttemptError::Unreachable`], with what went wrong in a few words.
+    pub async fn send_until(
+        &self,
+        request: WireRequest,
+        deadline: Instant,
+    ) -> Option<Result<Answer, AttemptError>> {
+        if !request.path.starts_with('/') || !request.path.bytes().all(|byte| (0x21..0x7f).contains(&byte)) {
+            return Some(Err(AttemptError::Internal("a path that is none")));
+        }
+        if let WireBody::Bytes(body) = &request.body
+            && !self.shares.load(Ordering::Relaxed)
+        {
+            let path = [&*self.base_path, &*request.path];
+            let method = request.method.clone();
+            let alone = h1::Request::new(method, &path, &self.host, &request.headers, body.clone());
+            match self.send_alone(alone, deadline).await {
+                Sent::Answered(answer) => return Some(answer),
+                Sent::Late => return None,
+                Sent::Shared => {}
+            }
+        }
+        self.send_shared(request, deadline).await
+    }
+
+    /// Sends a request over a connection of its own.
+    async fn send_alone(&self, request: h1::Request, deadline: Instant) -> Sent {
+        let mut pooled = self.pool.take();
+        loop {
+            let conn = match pooled.take() {
+                Some(conn) => conn,
+                None => match self.connect(deadline).await {
+                    Ok(Some(conn)) => conn,
+                    Ok(None) => return Sent::Shared,
+                    Err(None) => return Sent::Late,
+                    Err(Some(error)) => return Sent::Answered(Err(not_connected(&error))),
+                },
+            };
+            let reused = conn.is_used();
+            match h1::exchange(conn, &request, deadline).await {
+                Ok((head, opened)) => {
+                    let body = AnswerBody::alone(opened, &self.pool);
+                    return Sent::Answered(Ok(Answer { status: head.status, headers: head.headers, body }));
+                }
+                // Gone while it was idle: another one takes the request, of which nothing has left.
+                Err(Failure::Unwritten) if reused => {}
+                Err(Failure::Late) => return Sent::Late,
+                Err(failure) => return Sent::Answered(Err(unanswered(&failure))),
+            }
+        }
+    }
+
+    /// A new connection; `None` where the provider chose HTTP/2, which is spoken elsewhere. The error is `None` where
+    /// the deadline has passed.
+    async fn connect(&self, deadline: Instant) -> Result<Option<Conn>, Option<ConnectError>> {
+        let connecting = Box::pin(self.connector.open(&self.scheme, &self.authority));
+        let io = match tokio::time::timeout_at(deadline.into(), connecting).await {
+            Ok(connected) => connected.map_err(Some)?,
+            Err(_) => return Err(None),
+        };
+        if io.is_http2() {
+            self.shares.store(true, Ordering::Relaxed);
+            self.connector.hand_on(io);
+            return Ok(None);
+        }
+        Ok(Some(Conn::new(io)))
+    }
+
+    async fn send_shared(
+        &self,
+        request: WireRequest,
+        deadline: Instant,
+    ) -> Option<Result<Answer, AttemptError>> {
+        let path = PathAndQuery::try_from([&*self.base_path, &*request.path].concat()).ok();
+        let uri = path.and_then(|path| {
+            let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+            uri.path_and_query(path).build().ok()
+        });
+        let Some(uri) = uri else { return Some(Err(AttemptError::Internal("a path that is none"))) };
+        let sending = Box::pin(self.shared.send(uri, request));
+        tokio::time::timeout_at(deadline.into(), sending).await.ok()
+    }
+
+    /// The same without a deadline of its own.
     ///
     /// # Errors
     /// [`AttemptError::Unreachable`], with what went wrong in a few words.
     pub async fn send(&self, request: WireRequest) -> Result<Answer, AttemptError> {
-        let path: PathAndQuery = match self.base_path.as_str() {
-            "" => PathAndQuery::try_from(request.path.as_ref()),
-            base => PathAndQuery::try_from([base, request.path.as_ref()].concat()),
-        }
-        .map_err(|_| AttemptError::Internal("a path that is none"))?;
-        let uri =
-            Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone()).path_and_query(path);
-        let body = match request.body {
-            WireBody::Bytes(bytes) => Either::Left(Full::new(bytes)),
-            WireBody::Stream(stream) => Either::Right(stream),
-            WireBody::Upgrade => return Err(AttemptError::Internal("upgrades have a path of their own")),
-        };
-        let mut wire = http::Request::new(body);
-        *wire.uri_mut() = uri.build().map_err(|_| AttemptError::Internal("an address that is none"))?;
-        *wire.method_mut() = request.method;
-        *wire.headers_mut() = request.headers;
-        let answer = self.client.request(wire).await.map_err(|error| unreachable(&error))?;
-        let (parts, body) = answer.into_parts();
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+        const LONG: Duration = Duration::from_secs(600);
+        let sent = self.send_until(request, Instant::now() + LONG).await;
+        sent.unwrap_or(Err(AttemptError::TimedOut(Wait::FirstByte, LONG)))
     }
 }
 
-/// What happened, in words that hold no address; the cause goes to the log.
-fn unreachable(error: &hyper_util::client::legacy::Error) -> AttemptError {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(connect) = cause.downcast_ref::<ConnectError>() {
-            tracing::debug!(error = %cause, "provider not reached");
-            return match connect {
-                ConnectError::TimedOut(after) => AttemptError::TimedOut(crate::error::Wait::Connect, *after),
-                other => AttemptError::Unreachable { what: other.words(), sent: false },
-            };
-        }
-        source = cause.source();
+/// What became of a request on a connection of its own.
+enum Sent {
+    Answered(Result<Answer, AttemptError>),
+    /// The deadline has passed.
+    Late,
+    /// The provider speaks HTTP/2.
+    Shared,
+}
+
+/// Why there is no connection, in words that hold no address; the cause goes to the log.
+fn not_connected(error: &ConnectError) -> AttemptError {
+    tracing::debug!(%error, "provider not reached");
+    match error {
+        ConnectError::TimedOut(after) => AttemptError::TimedOut(Wait::Connect, *after),
+        other => AttemptError::Unreachable { what: other.words(), sent: false },
     }
-    tracing::debug!(error = ?error, "request to the provider failed");
-    AttemptError::Unreachable { what: "connection closed before the answer", sent: !error.is_connect() }
+}
+
+/// Why a connection gave no answer.
+fn unanswered(failure: &Failure) -> AttemptError {
+    tracing::debug!(error = ?failure, "request to the provider failed");
+    let what = match failure {
+        Failure::Bad(_) => "the answer is not HTTP",
+        _ => "connection closed before the answer",
+    };
+    AttemptError::Unreachable { what, sent: !matches!(failure, Failure::Unwritten) }
 }

@@ -55,7 +55,8 @@ async fn at_every_poll(front: Arc<dyn Front>, body: Value, durability: Durabilit
             break;
         }
     }
-    assert!(calls.len() > 3, "only {} polls", calls.len());
+    // At least: never polled, left while the provider is waited for, ended.
+    assert!(calls.len() >= 3, "only {} polls", calls.len());
     assert!(inside.ledger.flush(Duration::from_secs(10)).await);
     let (rows, attempts) = (inside.store.calls(), inside.store.attempts());
     assert_eq!(inside.ledger.stats().written_replayed, 0, "a row was written twice");
