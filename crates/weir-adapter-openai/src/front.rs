@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
-use weir_adapter::{Encoder, Front, InvalidRequest, Operation, Peek, Request};
+use weir_adapter::{Encoder, Front, InvalidRequest, Operation, Peek, Replay, Request};
 use weir_wire::framing::sse;
 use weir_wire::openai;
 use weir_wire::peek::{Members, as_bool, as_str, as_u64, key_bytes};
@@ -48,6 +48,10 @@ impl Front for OpenAi {
         let mut out = BytesMut::new();
         sse::write(&mut out, "", &error.to_body());
         out.freeze()
+    }
+
+    fn replay(&self) -> Option<&dyn Replay> {
+        Some(&crate::replay::OpenAi)
     }
 
     fn forwarded_headers(&self) -> &'static [&'static str] {

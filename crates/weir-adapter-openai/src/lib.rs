@@ -17,6 +17,7 @@ mod ids;
 mod messages;
 mod parameters;
 mod read;
+mod replay;
 mod rules;
 mod scan;
 mod scrub;

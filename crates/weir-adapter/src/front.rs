@@ -5,6 +5,7 @@ use http::request::Parts;
 use weir_wire::openai;
 use weir_wire::peek::PeekError;
 
+use crate::replay::Replay;
 use crate::request::{Operation, Peek, Request};
 
 /// A body that is refused before anything is sent: always the client's to change.
@@ -68,6 +69,11 @@ pub trait Front: Send + Sync {
 
     /// The last event of a stream that fails after it began.
     fn error_event(&self, error: &openai::Error) -> Bytes;
+
+    /// How answers of this dialect are stored and served again; `None`: they are not.
+    fn replay(&self) -> Option<&dyn Replay> {
+        None
+    }
 
     /// Client headers, in lower case, that travel on to a provider of the same dialect.
     fn forwarded_headers(&self) -> &'static [&'static str] {

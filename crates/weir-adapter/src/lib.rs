@@ -9,6 +9,7 @@ pub mod credential;
 pub mod descriptor;
 pub mod error;
 pub mod front;
+pub mod replay;
 pub mod request;
 #[cfg(feature = "testkit")]
 pub mod testkit;
@@ -20,4 +21,5 @@ pub use credential::Credential;
 pub use descriptor::Descriptor;
 pub use error::{ErrorKind, ProviderError, Retry};
 pub use front::{Encoder, Front, InvalidRequest};
+pub use replay::Replay;
 pub use request::{Operation, Peek, Request};

@@ -8,6 +8,7 @@ use weir_adapter::Request;
 use weir_ledger::row::Sum;
 use weir_ledger::{AttemptRow, CallId, Facts, Room, State, UsageSource};
 
+use crate::cache::{CacheControl, Copies};
 use crate::limits::{Limits, RateView};
 use crate::routing::Plan;
 use crate::snapshot::{Snapshot, Target};
@@ -76,6 +77,8 @@ pub struct CallOptions {
     pub timeout: Option<Duration>,
     /// No other target than the first.
     pub no_fallback: bool,
+    /// What the client wants of stored answers.
+    pub cache: CacheControl,
 }
 
 /// A client's call.
@@ -125,6 +128,14 @@ pub struct Progress {
     pub last: Option<(State, UsageSource, Option<Arc<str>>)>,
     /// Parameters that the last target could not honour.
     pub dropped: Vec<String>,
+    /// Makes copies of streams that may be stored.
+    pub copies: Option<Copies>,
+    /// Whether the answer is a stored one.
+    pub cache: weir_ledger::Cache,
+    /// How long ago it was stored.
+    pub cache_age: Option<Duration>,
+    /// What it would have cost, in nano-dollars.
+    pub saved_nanousd: Option<i64>,
     /// Time spent waiting for providers, which is not weir's overhead.
     pub waited: Duration,
     /// From the call's beginning to the first token.

@@ -172,6 +172,9 @@ pub enum GatewayError {
         /// The nearest names.
         nearest: Vec<String>,
     },
+    /// A stored answer was wanted, and there is none.
+    #[error("{0}")]
+    NotCached(String),
     /// Some other thing that does not exist.
     #[error("{0}")]
     NotFound(String),
@@ -235,7 +238,7 @@ impl GatewayError {
             GatewayError::InvalidRequest(_) | GatewayError::Unsupported { .. } | GatewayError::Loop(_) => 400,
             GatewayError::Unauthenticated(_) => 401,
             GatewayError::Forbidden { .. } => 403,
-            GatewayError::UnknownModel { .. } | GatewayError::NotFound(_) => 404,
+            GatewayError::UnknownModel { .. } | GatewayError::NotFound(_) | GatewayError::NotCached(_) => 404,
             GatewayError::TooLarge { .. } => 413,
             GatewayError::Attempt { error, .. } => match error {
                 AttemptError::Provider(error) => error.status,
@@ -318,6 +321,7 @@ impl GatewayError {
             GatewayError::Forbidden { code, .. } => new(invalid, code),
             GatewayError::UnknownModel { .. } => with(new(invalid, "model_not_found"), "model"),
             GatewayError::NotFound(_) => new(invalid, "not_found"),
+            GatewayError::NotCached(_) => new(invalid, "not_cached"),
             GatewayError::TooLarge { .. } => new(invalid, "request_too_large"),
             GatewayError::Loop(_) => new(invalid, "gateway_loop"),
             GatewayError::Attempt { error, trail, .. } => attempt_words(error, trail.len()),

@@ -5,6 +5,7 @@
 //! speaks SQL or knows the HTTP server in front.
 
 pub mod accounts;
+pub mod cache;
 pub mod call;
 pub mod credentials;
 pub mod cut;
@@ -22,6 +23,7 @@ pub mod stack;
 pub mod upstream;
 pub mod write;
 
+pub use cache::{Cache, CacheControl};
 pub use call::{Attempt, Call, CallOptions, Caller, Routed};
 pub use cut::Cut;
 pub use error::{AttemptError, GatewayError, Wait};

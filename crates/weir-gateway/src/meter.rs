@@ -27,6 +27,7 @@ use weir_wire::framing::{Splitter, Verdict};
 use frames::{foreign, native};
 pub(crate) use patience::Patience;
 
+use crate::cache::tap::Tap;
 use crate::dispatch::account::Account;
 use crate::error::{AttemptError, Wait};
 use crate::reply::{Observer, Outcome};
@@ -69,6 +70,8 @@ pub struct Meter {
     held: VecDeque<Bytes>,
     /// Content has been seen: the attempt has committed.
     semantic: bool,
+    /// Gets a copy of what the client gets.
+    tap: Option<Tap>,
     /// Whether a client that leaves is outlived, for the usage.
     drains: bool,
     /// Whether the alarm knows when the process ends.
@@ -114,6 +117,7 @@ impl Meter {
             waiting: None,
             held: VecDeque::new(),
             semantic: false,
+            tap: None,
             drains: patience.drains,
             cut_seen: false,
             write: None,
@@ -129,6 +133,16 @@ impl Meter {
     /// Whether the client left because it did not read is known here.
     pub fn watch_writes(&mut self, watch: Arc<WriteWatch>) {
         self.write = Some(watch);
+    }
+
+    /// Copies what the client gets.
+    pub(crate) fn copy_to(&mut self, tap: Tap) {
+        self.tap = Some(tap);
+    }
+
+    /// The copy of what the client gets, where one is made.
+    pub(crate) fn copied(&self) -> Option<Tap> {
+        self.tap.clone()
     }
 
     /// Lets the last bytes leave only after the barrier that `make` gives once the observers have run.
@@ -183,14 +197,14 @@ impl Meter {
 
     /// Takes what one read returned.
     fn take(&mut self, data: Bytes) -> Result<(), AttemptError> {
-        let Meter { splitter, form, account, out, semantic, .. } = self;
+        let Meter { splitter, form, account, out, semantic, tap, .. } = self;
         let mut failure = None;
         let pieces = match form {
             Form::Native(reader) => splitter.push(data, |frame| {
                 if failure.is_some() {
                     return Verdict::Drop;
                 }
-                native(reader.as_mut(), account, frame, semantic).unwrap_or_else(|error| {
+                native(reader.as_mut(), account, frame, semantic, tap.as_ref()).unwrap_or_else(|error| {
                     failure = Some(error);
                     Verdict::Drop
                 })
@@ -199,7 +213,8 @@ impl Meter {
                 if failure.is_none() {
                     let mut chunks = Vec::new();
                     failure = decoder.frame(frame, &mut chunks).err();
-                    let bytes = foreign(chunks, decoder.as_ref(), encoder.as_mut(), account, semantic);
+                    let bytes =
+                        foreign(chunks, decoder.as_ref(), encoder.as_mut(), account, semantic, tap.as_ref());
                     if !bytes.is_empty() {
                         return Verdict::Replace(bytes);
                     }
@@ -208,7 +223,11 @@ impl Meter {
             }),
             Form::Gone => Ok(SmallVec::new()),
         };
-        out.extend(pieces.map_err(|error| ProviderError::nonsense(error.to_string()))?);
+        let pieces = pieces.map_err(|error| ProviderError::nonsense(error.to_string()))?;
+        if let Some(tap) = tap {
+            pieces.iter().for_each(|bytes| tap.copy(bytes));
+        }
+        out.extend(pieces);
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
@@ -235,6 +254,7 @@ impl Meter {
                         encoder.as_mut(),
                         &mut self.account,
                         &mut self.semantic,
+                        self.tap.as_ref(),
                     )[..],
                 );
                 encoder.end(&mut bytes);
@@ -262,6 +282,9 @@ impl Meter {
         match self.last_frame().and_then(|()| self.tail()) {
             Ok(tail) => {
                 if !tail.is_empty() {
+                    if let Some(tap) = &self.tap {
+                        tap.copy(&tail);
+                    }
                     self.out.push_back(tail);
                 }
                 let outcome = self.account.close(State::Ok, self.usage(), None);
@@ -384,6 +407,7 @@ impl Meter {
             waiting: None,
             held: VecDeque::new(),
             semantic: self.semantic,
+            tap: None,
             drains: false,
             cut_seen: self.cut_seen,
             write: self.write.clone(),

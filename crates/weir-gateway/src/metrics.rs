@@ -33,6 +33,8 @@ pub struct Metrics {
     reloads: IntCounterVec,
     refused: IntCounterVec,
     limited: IntCounterVec,
+    cached: IntCounterVec,
+    saved: prometheus::Counter,
 }
 
 /// The handles of one target of one route, looked up once.
@@ -148,6 +150,18 @@ impl Metrics {
                 "Requests refused because a limit was reached: whose and which.",
                 &["limit"],
             ),
+            cached: counter(
+                "weir_cache_requests_total",
+                "Calls of routes that store answers: `hit` or `miss`.",
+                &["route", "result"],
+            ),
+            saved: register(
+                &registry,
+                prometheus::Counter::new(
+                    "weir_cache_saved_usd_total",
+                    "What stored answers had cost without the cache, in USD. The ledger has the exact sums.",
+                ),
+            ),
             registry,
         })
     }
@@ -160,6 +174,12 @@ impl Metrics {
     /// A call that was refused because a limit was reached.
     pub fn rate_limited(&self, scope: crate::limits::Scope, kind: crate::limits::Kind) {
         self.limited.with_label_values(&[&format!("{}_{}", scope.name(), kind.name())]).inc();
+    }
+
+    /// A call of a route that stores answers: `hit` or `miss`, and what it saved in nano-dollars.
+    pub(crate) fn cache(&self, route: &str, result: &str, saved_nanousd: Option<i64>) {
+        self.cached.with_label_values(&[route, result]).inc();
+        self.saved.inc_by(saved_nanousd.unwrap_or(0).max(0) as f64 / 1e9);
     }
 
     /// A load of the configuration after the first: `ok` or `refused`.

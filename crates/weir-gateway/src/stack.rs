@@ -8,7 +8,9 @@ use std::sync::Arc;
 use tower::ServiceBuilder;
 use weir_ledger::Ledger;
 
+use crate::cache::Cache;
 use crate::dispatch::Dispatch;
+use crate::layers::cache::{CacheLayer, Cached};
 use crate::layers::encode::{Encode, EncodeLayer};
 use crate::layers::failover::{Failover, FailoverLayer};
 use crate::layers::limit::{LimitCalls, LimitLayer};
@@ -19,16 +21,17 @@ use crate::limits::Limiter;
 use crate::metrics::Metrics;
 
 /// All layers, outermost first.
-pub type Stack = Observe<LimitCalls<RouteCalls<Failover<Encode<Record<Dispatch>>>>>>;
+pub type Stack = Observe<LimitCalls<RouteCalls<Cached<Failover<Encode<Record<Dispatch>>>>>>>;
 
 /// Builds the stack over these.
-pub fn stack(metrics: &Arc<Metrics>, ledger: &Ledger, limiter: &Arc<Limiter>) -> Stack {
+pub fn stack(metrics: &Arc<Metrics>, ledger: &Ledger, limiter: &Arc<Limiter>, cache: &Arc<Cache>) -> Stack {
     ServiceBuilder::new()
         // A call: what the client asked.
         .layer(ObserveLayer::new(metrics, ledger)) // room in the ledger, the call's row, metrics; 503 when the ledger is full
         .layer(LimitLayer::new(limiter, metrics)) // keys, teams, users and models over their limits: 429
         .layer(RouteLayer) // public name → plan
         // A routed call: who may serve it.
+        .layer(CacheLayer::new(cache, metrics)) // a stored answer costs nothing: before all that does
         .layer(FailoverLayer) // the plan's targets, one after another
         // An attempt: one try at one target.
         .layer(EncodeLayer) // the provider's dialect; what can't be written is no attempt

@@ -13,7 +13,7 @@ use weir_config::{Discovery, Environment, Listen, Loaded, Outside, Problem, Prov
 use weir_gateway::accounts::Book;
 use weir_gateway::limits::Limiter;
 use weir_gateway::snapshot::{Parts, Registry};
-use weir_gateway::{Metrics, Snapshot, Stack, stack};
+use weir_gateway::{Cache, Metrics, Snapshot, Stack, stack};
 use weir_ledger::accounts::Accounts;
 use weir_ledger::{Durability, Ledger, LedgerConfig, Store};
 
@@ -72,6 +72,8 @@ pub struct App {
     pub ledger: Ledger,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// Stored answers.
+    pub cache: Arc<Cache>,
     /// The routes that call models.
     pub routes: Routes,
     /// What providers without a catalog say they have.
@@ -140,8 +142,10 @@ impl App {
         let secret = config.store.snapshot_key.as_ref();
         let last_good = secret.map(|secret| LastGood::new(&config.data_dir, secret.expose()));
         let ledger = Ledger::start(ledger_config(&config), store)?;
+        let cache = Cache::new();
         let app = App {
-            stack: stack(&metrics, &ledger, &Limiter::new(None)),
+            stack: stack(&metrics, &ledger, &Limiter::new(None), &cache),
+            cache,
             snapshot: ArcSwap::from_pointee(snapshot),
             ledger,
             metrics,

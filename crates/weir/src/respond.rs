@@ -5,7 +5,7 @@ mod limits;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{Either, Full};
 use weir_adapter::Front;
@@ -15,6 +15,8 @@ use weir_gateway::{Body, Call, GatewayError, Reply, WritePatience};
 
 /// What goes to the client: all at once, as it comes, or whatever axum made.
 pub type ResponseBody = Either<Full<Bytes>, Either<Box<Meter>, axum::body::Body>>;
+
+const EVENTS: &str = "text/event-stream; charset=utf-8";
 
 /// A body in one piece.
 pub fn full(body: impl Into<Bytes>) -> ResponseBody {
@@ -27,8 +29,10 @@ pub fn reply(call: &Call, request_id: &HeaderValue, reply: Reply) -> Response<Re
     let cost = reply.outcome().map(|_| call.progress.lock().sum.cost_nanousd);
     let write = call.progress.lock().write;
     let (body, content_type) = match reply.body {
+        // A stored answer is there at once, as a stream, too.
+        Body::Whole(bytes) if call.request.peek().stream => (full(bytes), EVENTS),
         Body::Whole(bytes) => (full(bytes), "application/json"),
-        Body::Stream(meter) => (Either::Right(Either::Left(meter)), "text/event-stream; charset=utf-8"),
+        Body::Stream(meter) => (Either::Right(Either::Left(meter)), EVENTS),
     };
     let mut response = Response::new(body);
     if let Some(write) = write {
@@ -94,7 +98,10 @@ fn call_headers(headers: &mut HeaderMap, call: &Call) {
         set(headers, "x-weir-route", route);
     }
     headers.insert(name("x-weir-attempts"), HeaderValue::from(progress.attempts));
-    headers.insert(name("x-weir-cache"), HeaderValue::from_static("off"));
+    headers.insert(name("x-weir-cache"), HeaderValue::from_static(progress.cache.name()));
+    if let Some(age) = progress.cache_age {
+        headers.insert(AGE, HeaderValue::from(age.as_secs()));
+    }
     headers.insert(
         name("x-weir-overhead-us"),
         HeaderValue::from(u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX)),

@@ -22,7 +22,7 @@ use weir_gateway::call::Role;
 
 use crate::app::App;
 use crate::extract::caller::{caller, refuse_strangers};
-use crate::handlers::{generation, health, inference, metrics, models, openapi, spend};
+use crate::handlers::{cache, generation, health, inference, metrics, models, openapi, spend};
 use crate::respond::{self, ResponseBody, full};
 use crate::routes::bare;
 
@@ -90,6 +90,7 @@ fn rest(app: Arc<App>) -> Router {
         .route("/health", get(|State(app): State<Arc<App>>| async move { json(health::detail(&app).await) }))
         .route("/metrics", get(|State(app): State<Arc<App>>| async move { metrics::text(&app) }))
         .route("/admin/v1/spend", get(spent))
+        .route("/admin/v1/cache", get(cache_stats).delete(cache_purge))
         .route("/openapi.json", get(|| async { axum::Json(openapi::document()) }))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
@@ -180,6 +181,34 @@ async fn spent(
         Ok(found) => axum::Json(found).into_response(),
         Err(error) => refuse(&app, &error),
     }
+}
+
+async fn cache_stats(State(app): State<Arc<App>>, headers: HeaderMap) -> axum::response::Response {
+    match reader(&app, &headers) {
+        Ok(()) => axum::Json(cache::stats(&app)).into_response(),
+        Err(error) => refuse(&app, &error),
+    }
+}
+
+async fn cache_purge(State(app): State<Arc<App>>, headers: HeaderMap) -> axum::response::Response {
+    match admin(&app, &headers) {
+        Ok(()) => axum::Json(cache::purge(&app)).into_response(),
+        Err(error) => refuse(&app, &error),
+    }
+}
+
+/// Who may change things: the master key, and keys with the role `admin`.
+fn admin(app: &App, headers: &HeaderMap) -> Result<(), GatewayError> {
+    let snapshot = app.snapshot.load();
+    if !snapshot.keys.has_master() {
+        return refuse_strangers(headers);
+    }
+    let caller = caller(&snapshot.keys, headers)?;
+    if caller.role == Role::Admin {
+        return Ok(());
+    }
+    let message = format!("key `{}` may not change this; the role `admin` is needed", caller.name);
+    Err(GatewayError::Forbidden { code: "permission_denied", message })
 }
 
 /// Who may read the accounts: the master key, and keys with the role `viewer` or `admin`. Without a master key

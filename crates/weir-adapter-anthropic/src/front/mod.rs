@@ -3,6 +3,7 @@
 mod blocks;
 mod decode;
 mod encode;
+mod replay;
 mod usage;
 mod whole;
 
@@ -10,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use weir_adapter::{Encoder, Front, InvalidRequest, Operation, Peek, Request};
+use weir_adapter::{Encoder, Front, InvalidRequest, Operation, Peek, Replay, Request};
 use weir_wire::framing::sse;
 use weir_wire::openai;
 use weir_wire::peek::{self, Members};
@@ -68,6 +69,10 @@ impl Front for Messages {
         let mut out = BytesMut::new();
         sse::write(&mut out, "error", body(of_words(error), error).to_string().as_bytes());
         out.freeze()
+    }
+
+    fn replay(&self) -> Option<&dyn Replay> {
+        Some(&replay::Messages)
     }
 
     fn forwarded_headers(&self) -> &'static [&'static str] {

@@ -234,6 +234,9 @@ async fn stream(
         cut: limits.cut.clone(),
     };
     let mut meter = Box::new(Meter::new(body, form, front, account.clone(), patience));
+    if let Some(copies) = &call.progress.lock().copies {
+        meter.copy_to(copies.tap());
+    }
     match meter.commit().await {
         Ok(()) => Ok(Reply::stream(meter)),
         Err((error, outcome)) => Err((error, Some(outcome))),

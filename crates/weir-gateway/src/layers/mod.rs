@@ -1,5 +1,6 @@
 //! The layers of the stack, each at the stage whose type has what it needs.
 
+pub mod cache;
 pub mod encode;
 pub mod failover;
 pub mod limit;

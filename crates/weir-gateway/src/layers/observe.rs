@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tower::{Layer, Service};
-use weir_ledger::{Cache, CallRow, End, Ledger, Position, State, UsageSource};
+use weir_ledger::{CallRow, End, Ledger, Position, State, UsageSource};
 
 use super::record::{millis, now_micros};
 use super::{Future, take_ready};
@@ -148,6 +148,7 @@ impl Watched {
         let end = match (progress.attempts, self.status) {
             (0, 500) => End::GatewayError,
             (0, 499) => End::ClientGone,
+            (0, 200) => End::Complete,
             (0, _) => End::Refused,
             _ => state.end(),
         };
@@ -160,12 +161,12 @@ impl Watched {
             status: self.status,
             end,
             attempts: progress.attempts,
-            cache: Cache::Off,
+            cache: progress.cache,
             usage: progress.sum.usage.clone(),
             usage_source: source,
             price_id,
             cost_nanousd: progress.sum.cost_nanousd,
-            cache_saved_nanousd: None,
+            cache_saved_nanousd: progress.saved_nanousd,
             ttft_ms: progress.ttft.map(millis),
             duration_ms: millis(now - self.call.started),
             overhead_us: u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX),

@@ -41,7 +41,7 @@ impl Plan {
     }
 
     /// The route and its fallbacks, each once, in the order in which they are tried.
-    fn chain(call: &Call, first: &Arc<Route>) -> Vec<Arc<Route>> {
+    pub(crate) fn chain(call: &Call, first: &Arc<Route>) -> Vec<Arc<Route>> {
         let mut chain = vec![first.clone()];
         let mut at = 0;
         while at < chain.len() && chain.len() < MAX_ROUTES {

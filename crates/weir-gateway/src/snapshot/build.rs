@@ -147,6 +147,7 @@ fn settings(config: &Config) -> Settings {
         usage_cost: config.server.usage_cost.is_on(),
         unknown_price: config.unknown_price,
         user_limits: Limits::of(config.limits.user.as_ref()),
+        cache: config.cache.as_ref().into(),
     }
 }
 

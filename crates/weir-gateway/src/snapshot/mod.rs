@@ -22,6 +22,7 @@ pub use keys::{Ended, Keys, Verdict};
 pub use provider::Provider;
 pub use route::{FailureClass, FailureClasses, Retry, Route, Target, Timeouts};
 
+use crate::cache::CacheSettings;
 use crate::cut::Cut;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub unknown_price: UnknownPrice,
     /// How much each end user may call.
     pub user_limits: Option<Limits>,
+    /// Stored answers.
+    pub cache: CacheSettings,
 }
 
 /// What the process runs.

@@ -25,7 +25,7 @@ pub struct Provider {
     /// Headers that go with each request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Its entry as written, to tell whether a reload changed it.
-    pub(super) entry: weir_config::Provider,
+    pub(crate) entry: weir_config::Provider,
     /// How long a connection may take.
     pub(super) connect_timeout: std::time::Duration,
 }

@@ -38,6 +38,8 @@ pub struct Route {
     pub defaults: Option<Map<String, Value>>,
     /// Whether a parameter that can't be honoured is refused rather than reported.
     pub reject_unsupported: bool,
+    /// How long answers are stored and served again, where they are.
+    pub cache: Option<Duration>,
 }
 
 /// A set of failure classes.
@@ -131,6 +133,7 @@ impl Route {
             limits: Limits::of(entry.limits.as_ref()),
             needs_limit: entry.max_output_tokens.is_some(),
             defaults: Some(entry.defaults.clone()).filter(|defaults| !defaults.is_empty()),
+            cache: crate::cache::ttl(entry.cache.as_ref()),
             reject_unsupported: entry.unsupported_params == weir_config::UnsupportedParams::Reject,
         }
     }

@@ -107,6 +107,13 @@ words! {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "the macro that makes the words knows no default")]
+impl Default for Cache {
+    fn default() -> Cache {
+        Cache::Off
+    }
+}
+
 impl State {
     /// How a call ends whose last attempt ended so.
     pub fn end(self) -> End {

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use weir_adapter::{InvalidRequest, Peek, Request};
-use weir_gateway::{CallOptions, GatewayError};
+use weir_gateway::{CacheControl, CallOptions, GatewayError};
 
 use crate::routes::InferenceRoute;
 
@@ -122,7 +122,15 @@ pub fn options(headers: &HeaderMap) -> Result<CallOptions, GatewayError> {
             Some(parsed.get())
         }
     };
+    let cache = match text(headers, "x-weir-cache")? {
+        None => CacheControl::Use,
+        Some(value) if value.eq_ignore_ascii_case("off") => CacheControl::Off,
+        Some(value) if value.eq_ignore_ascii_case("refresh") => CacheControl::Refresh,
+        Some(value) if value.eq_ignore_ascii_case("only") => CacheControl::Only,
+        Some(_) => return Err(wrong("x-weir-cache", "must be `off`, `refresh` or `only`")),
+    };
     Ok(CallOptions {
+        cache,
         strict: switch("x-weir-strict", "true", "false")?,
         no_fallback: switch("x-weir-fallback", "off", "on")?,
         timeout,

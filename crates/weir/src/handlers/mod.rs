@@ -1,5 +1,6 @@
 //! What answers each route.
 
+pub mod cache;
 pub mod generation;
 pub mod health;
 pub mod inference;
