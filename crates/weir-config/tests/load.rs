@@ -258,7 +258,7 @@ fn what_nothing_acts_on_is_refused() {
         ("server: {allow_faults: true}\n", "server.allow_faults"),
         ("models: {m: {strategy: weighted, targets: [a/b]}}\n", "models.m.strategy"),
         ("models: {m: {targets: [{model: a/b, weight: 2}]}}\n", "models.m.targets[0].weight"),
-        ("models: {m: {targets: [a/b], cache: {mode: exact, ttl: 1h}}}\n", "models.m.cache"),
+        ("models: {m: {targets: [a/b], cache: {mode: semantic}}}\n", "models.m.cache.mode"),
         ("models: {m: {targets: [a/b], hedge: {after: p95}}}\n", "models.m.hedge"),
         ("teams: [{name: a, budgets: [{limit: 5.00, period: month}]}]\n", "teams[0].budgets"),
         ("coordination: {url: 'redis://h:1'}\n", "coordination"),

@@ -24,7 +24,7 @@ pub struct Cache {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExactCache {
-    /// How much is kept.
+    /// How much is kept, 256 MiB where nothing is said. An answer larger than a 64th of it is not stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_size: Option<Size>,
     /// Where it is kept.
@@ -75,7 +75,7 @@ pub enum CacheScope {
 pub struct RouteCache {
     /// What counts as the same request.
     pub mode: CacheMode,
-    /// How long an answer is served.
+    /// How long an answer is served, an hour where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Duration>,
 }
@@ -87,7 +87,8 @@ pub enum CacheMode {
     /// Nothing.
     #[serde(alias = "false")]
     Off,
-    /// The same bytes, in essence.
+    /// The same in essence: the order of members, white space, `stream`, `stream_options`, `user`, `safety_identifier`,
+    /// `metadata` and prompt cache keys don't count. The temperature is no reason not to store.
     Exact,
     /// The same meaning.
     Semantic,

@@ -11,6 +11,9 @@ use weir_e2e::{Answer, Bench};
 
 const MODELS: [&str; 3] = ["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5", "gemini/gemini-2.5-flash"];
 
+/// A body for a model, with a text, as a stream or not.
+type Ask = fn(&str, &str, bool) -> Value;
+
 /// Each model under a name that stores its answers, and under one that doesn't.
 fn names() -> String {
     let mut text = "models:\n".to_owned();
@@ -108,9 +111,8 @@ async fn streams_and_whole_answers_replay_each_other() {
     let bench = Bench::start(&names()).await;
     let texts = ["plain", "[[sim:tool_calls=2+text_tool+hard_args]]", "[[sim:reasoning+len=60]]"];
     let mut calls = 0;
-    for (path, ask) in
-        [("/v1/chat/completions", chat as fn(&str, &str, bool) -> Value), ("/v1/messages", messages)]
-    {
+    let fronts: [(&str, Ask); 2] = [("/v1/chat/completions", chat), ("/v1/messages", messages)];
+    for (path, ask) in fronts {
         for model in MODELS.map(|model| model.split('/').next().unwrap()) {
             for (number, text) in texts.iter().enumerate() {
                 for first in [false, true] {
@@ -154,7 +156,7 @@ async fn streams_and_whole_answers_replay_each_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_equal_calls_are_one() {
     let bench = Bench::start(&names()).await;
-    let body = |number: usize| chat("openai", "[[sim:delay=300ms]] the same", number % 2 == 0);
+    let body = |number: usize| chat("openai", "[[sim:delay=300ms]] the same", number.is_multiple_of(2));
     let bodies: Vec<Value> = (0..100).map(body).collect();
     let answers = join_all(bodies.iter().map(|body| bench.post("/v1/chat/completions", body))).await;
     let want = said(&answers[0]);
@@ -186,10 +188,10 @@ async fn a_leader_that_leaves_or_fails_hurts_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_and_cut_answers_are_not_stored() {
     let bench = Bench::start(&names()).await;
-    for words in
-        ["filtered", "finish=length", "truncate", "garble", "refusal", "error_event_at=3", "no_done+end_at=3"]
-    {
-        for stream in [false, true] {
+    // (whole, streamed): some go wrong in streams only.
+    let both = ["filtered", "finish=length", "truncate", "garble", "refusal"].map(|words| (words, true));
+    for (words, whole) in both.into_iter().chain([("error_event_at=3", false), ("end_at=3", false)]) {
+        for stream in [false, true].into_iter().filter(|stream| *stream || whole) {
             let body = chat("openai", &format!("[[sim:{words}]] {stream}"), stream);
             for _ in 0..2 {
                 let answer = bench.post("/v1/chat/completions", &body).await;
@@ -239,6 +241,7 @@ async fn clients_say_what_they_want() {
 }
 
 const KEYS: &str = "server: { master_key: master }
+teams: [{ name: red }, { name: blue }]
 keys:
   - { name: a, key: key-a, team: red }
   - { name: b, key: key-b, team: red }
@@ -285,12 +288,10 @@ async fn a_stored_answer_is_the_one_that_would_come() {
     let (mut hits, rounds) = (0, 400);
     for _ in 0..rounds {
         let name = ["openai", "anthropic", "gemini"][random.random_range(0..3)];
-        let text = format!("question {}", random.random_range(0..40));
+        let text = format!("question {}", random.random_range(0..12));
         let stream = random.random_bool(0.5);
-        let (path, ask) = match random.random_bool(0.5) {
-            true => ("/v1/chat/completions", chat as fn(&str, &str, bool) -> Value),
-            false => ("/v1/messages", messages),
-        };
+        let fronts: [(&str, Ask); 2] = [("/v1/chat/completions", chat), ("/v1/messages", messages)];
+        let (path, ask) = fronts[random.random_range(0..2)];
         let control = ["off", "refresh", "", "", ""][random.random_range(0..5)];
         let headers = [("x-weir-cache", control)];
         let headers = if control.is_empty() { &headers[..0] } else { &headers[..] };
@@ -299,7 +300,7 @@ async fn a_stored_answer_is_the_one_that_would_come() {
         assert_eq!(said(&stored), said(&plain), "{path} {name} {text} {stream} {control}");
         hits += usize::from(state(&stored) == "hit");
     }
-    assert!(hits > 50, "{hits} hits");
+    assert!(hits > 40, "{hits} hits");
     let stats = bench.get("/admin/v1/cache").await.json();
     assert!(stats["size_bytes"].as_u64().unwrap() <= 64 << 10, "{stats}");
     println!("{hits} hits of {rounds}, {stats}");

@@ -79,7 +79,12 @@ impl Inside {
         let config = LedgerConfig { durability, ..LedgerConfig::new(folder.path()) };
         let ledger = Ledger::start(config, store.clone()).unwrap();
         Inside {
-            stack: stack(&metrics, &ledger, &weir_gateway::limits::Limiter::new(None)),
+            stack: stack(
+                &metrics,
+                &ledger,
+                &weir_gateway::limits::Limiter::new(None),
+                &weir_gateway::Cache::new(),
+            ),
             ledger,
             store,
             sim,
