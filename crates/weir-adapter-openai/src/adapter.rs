@@ -12,11 +12,13 @@ use weir_adapter::{
     ReplyForm, Request, WireBody, WireRequest,
 };
 use weir_wire::openai;
+use weir_wire::openai::usage::Convention;
 use weir_wire::peek::Members;
 
 use crate::decode::ChatDecoder;
 use crate::encode::Edit;
 use crate::read::NativeReader;
+use crate::responses::{self, read::ResponseReader};
 use crate::rules::{Active, Rules};
 use crate::{DIALECT, error, foreign};
 
@@ -29,6 +31,7 @@ pub(crate) struct OpenAi {
     chat: Path,
     completions: Path,
     embeddings: Path,
+    responses: Path,
 }
 
 /// What comes behind the base URL.
@@ -56,6 +59,7 @@ impl OpenAi {
             chat: path(&descriptor, Operation::Chat),
             completions: path(&descriptor, Operation::Completions),
             embeddings: path(&descriptor, Operation::Embeddings),
+            responses: path(&descriptor, Operation::Responses),
             descriptor,
         }
     }
@@ -65,11 +69,28 @@ impl OpenAi {
             Operation::Chat => &self.chat,
             Operation::Completions => &self.completions,
             Operation::Embeddings => &self.embeddings,
+            Operation::Responses => &self.responses,
         };
         match path {
             Path::Fixed(path) => path.clone(),
             Path::Deployment(template) => template.replace("{model}", &segment(model)).into(),
         }
+    }
+
+    /// Whether a client of the Responses API is served by the provider's own. Azure's older form has none.
+    fn has_responses(&self, request: &Request) -> bool {
+        request.front().dialect() == responses::DIALECT
+            && self.descriptor.operations.contains(&Operation::Responses)
+            && matches!(self.responses, Path::Fixed(_))
+    }
+
+    fn wire(&self, path: Cow<'static, str>, body: Bytes, dropped: Vec<String>) -> WireRequest {
+        let mut wire = WireRequest::json(path, body);
+        wire.dropped = dropped;
+        for (name, value) in &self.headers {
+            wire.headers.insert(name, value.clone());
+        }
+        wire
     }
 
     /// The request of another dialect in OpenAI's form, as this provider takes it.
@@ -103,6 +124,12 @@ impl Adapter for OpenAi {
         let active = self.rules.of(options.model);
         let native = request.front().dialect() == DIALECT;
         let mut dropped = Vec::new();
+        if self.has_responses(request) {
+            let body = responses::native::encode(request, &active, options, &mut dropped)?;
+            let mut wire = self.wire(self.path(Operation::Responses, options.model), body, dropped);
+            wire.headers.extend(request.headers.clone());
+            return Ok(wire);
+        }
         let translated;
         let (body, members) = if native {
             (request.raw(), &request.peek().members)
@@ -120,11 +147,7 @@ impl Adapter for OpenAi {
             foreign: !native,
         };
         let body = edit.apply(&mut dropped)?;
-        let mut wire = WireRequest::json(self.path(request.operation, options.model), body);
-        wire.dropped = dropped;
-        for (name, value) in &self.headers {
-            wire.headers.insert(name, value.clone());
-        }
+        let mut wire = self.wire(self.path(request.operation, options.model), body, dropped);
         if native {
             wire.headers.extend(request.headers.clone());
         }
@@ -156,6 +179,10 @@ impl Adapter for OpenAi {
         match request.front().dialect() {
             DIALECT => {
                 ReplyForm::Native(Box::new(NativeReader::new(operation, usage, request.peek().choices)))
+            }
+            // Each of them counts reasoning as output here, whatever its chat does.
+            _ if self.has_responses(request) => {
+                ReplyForm::Native(Box::new(ResponseReader::new(Convention::default())))
             }
             _ => ReplyForm::Foreign(Box::new(ChatDecoder::new(operation, usage))),
         }
@@ -194,6 +221,7 @@ fn path(descriptor: &Descriptor, operation: Operation) -> Path {
         Operation::Chat => "/chat/completions",
         Operation::Completions => "/completions",
         Operation::Embeddings => "/embeddings",
+        Operation::Responses => "/responses",
     };
     match descriptor.api_version.as_deref().filter(|version| *version != "v1") {
         Some(version) => {

@@ -33,6 +33,7 @@ impl Front for OpenAi {
             Operation::Chat => openai::Request::Chat(parse(body)?),
             Operation::Completions => openai::Request::Completions(parse(body)?),
             Operation::Embeddings => openai::Request::Embeddings(parse(body)?),
+            Operation::Responses => return Err(elsewhere(operation)),
         })
     }
 
@@ -61,6 +62,11 @@ impl Front for OpenAi {
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, InvalidRequest> {
     serde_json::from_slice(body).map_err(|error| InvalidRequest::body(&error))
+}
+
+/// An operation that this front has no body for.
+fn elsewhere(operation: Operation) -> InvalidRequest {
+    InvalidRequest::value("model", format!("`{operation}` is asked for elsewhere"))
 }
 
 // === Peek ===
@@ -117,6 +123,7 @@ impl Glance {
             Operation::Chat => "messages",
             Operation::Completions => "prompt",
             Operation::Embeddings => "input",
+            Operation::Responses => return Err(elsewhere(operation)),
         };
         match self.input {
             None => return Err(InvalidRequest::missing(name)),

@@ -18,6 +18,7 @@ mod messages;
 mod parameters;
 mod read;
 mod replay;
+pub mod responses;
 mod rules;
 mod scan;
 mod scrub;
@@ -37,4 +38,9 @@ pub fn adapter(descriptor: Descriptor) -> Arc<dyn Adapter> {
 /// Clients that speak OpenAI's format.
 pub fn front() -> Arc<dyn Front> {
     Arc::new(front::OpenAi)
+}
+
+/// Clients of OpenAI's Responses API.
+pub fn responses_front() -> Arc<dyn Front> {
+    Arc::new(responses::Responses)
 }

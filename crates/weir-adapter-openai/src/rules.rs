@@ -52,7 +52,7 @@ pub(crate) struct Active<'r> {
 }
 
 /// OpenAI's own parameters of the three operations.
-const OPENAI: [&str; 48] = [
+const OPENAI: [&str; 47] = [
     "audio",
     "best_of",
     "dimensions",
@@ -100,7 +100,6 @@ const OPENAI: [&str; 48] = [
     // Not chat parameters at OpenAI, but what its list calls by these names in other operations.
     "instructions",
     "background",
-    "truncation",
     "include",
 ];
 

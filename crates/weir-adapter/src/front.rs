@@ -92,4 +92,10 @@ pub trait Encoder: Send {
 
     /// The end of a stream that went well, such as `[DONE]`.
     fn end(&mut self, out: &mut BytesMut);
+
+    /// The end of a stream that failed after it began; `false` (and nothing written) where [`Front::error_event`]
+    /// says all that the dialect has to say.
+    fn error(&mut self, _error: &openai::Error, _out: &mut BytesMut) -> bool {
+        false
+    }
 }

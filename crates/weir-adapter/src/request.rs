@@ -15,12 +15,14 @@ use crate::front::{Front, InvalidRequest};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operation {
-    /// A chat completion.
+    /// A chat completion, in whichever dialect it is asked for.
     Chat,
     /// A text completion.
     Completions,
     /// Embeddings.
     Embeddings,
+    /// In descriptors: the provider has OpenAI's Responses API itself. Calls of that dialect are chats.
+    Responses,
 }
 
 impl Operation {
@@ -30,6 +32,7 @@ impl Operation {
             Operation::Chat => "chat",
             Operation::Completions => "completions",
             Operation::Embeddings => "embeddings",
+            Operation::Responses => "responses",
         }
     }
 }
@@ -63,6 +66,8 @@ pub struct Peek {
 pub struct Request {
     /// What is asked.
     pub operation: Operation,
+    /// The call's own id, for dialects whose answers have ids that last; empty where there is none.
+    pub id: String,
     /// The client's headers that may travel on to a provider of the same dialect, by the front's allow-list.
     pub headers: HeaderMap,
     /// The query of the client's URL, without `?`; fronts decide what of it travels.
@@ -78,6 +83,7 @@ impl Request {
     pub fn new(operation: Operation, front: Arc<dyn Front>, raw: Bytes, peek: Peek) -> Request {
         Request {
             operation,
+            id: String::new(),
             headers: HeaderMap::new(),
             query: None,
             front,

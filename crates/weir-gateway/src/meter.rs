@@ -302,7 +302,12 @@ impl Meter {
             trail: Vec::new(),
         }
         .body();
-        self.out.push_back(self.front.error_event(&words));
+        let mut event = BytesMut::new();
+        let written = match &mut self.form {
+            Form::Foreign(_, encoder) => encoder.error(&words, &mut event),
+            _ => false,
+        };
+        self.out.push_back(if written { event.freeze() } else { self.front.error_event(&words) });
         let outcome = self.account.close(error.state(), self.usage(), Some(error.code()));
         self.finish(&outcome);
     }
@@ -419,8 +424,12 @@ impl Meter {
         let tail = &bytes[bytes.len().saturating_sub(256)..];
         // Quotes in content are escaped, so these can't be part of it.
         let ends = [&b"\"type\":\"message_stop\""[..], &b"\"type\": \"message_stop\""[..]];
+        // The Responses API says so in the event's name, Gemini in a candidate's member.
+        let responses = [&b"event: response.completed\n"[..], b"event: response.incomplete\n"];
         self.barrier.is_some()
             && (tail.trim_ascii_end().ends_with(b"data: [DONE]")
+                || responses.iter().any(|end| memchr::memmem::find(bytes, end).is_some())
+                || memchr::memmem::find(bytes, b"\"finishReason\"").is_some()
                 || ends.iter().any(|end| memchr::memmem::find(tail, end).is_some()))
     }
 }

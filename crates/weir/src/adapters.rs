@@ -17,5 +17,8 @@ pub const ADAPTERS: &[(&str, MakeAdapter)] = &[
 ];
 
 /// Fronts by dialect.
-pub const FRONTS: &[(&str, MakeFront)] =
-    &[("openai", weir_adapter_openai::front), ("anthropic", weir_adapter_anthropic::front)];
+pub const FRONTS: &[(&str, MakeFront)] = &[
+    ("openai", weir_adapter_openai::front),
+    ("openai-responses", weir_adapter_openai::responses_front),
+    ("anthropic", weir_adapter_anthropic::front),
+];

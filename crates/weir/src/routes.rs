@@ -60,6 +60,12 @@ const TABLE: &[Entry] = &[
         accounting: Some(Accounting { classes: &[Class::Input, Class::ImageIn], streams: false }),
     },
     Entry {
+        path: "/responses",
+        dialect: "openai-responses",
+        operation: Operation::Chat,
+        accounting: Some(Accounting { classes: TEXT, streams: true }),
+    },
+    Entry {
         path: "/messages",
         dialect: "anthropic",
         operation: Operation::Chat,

@@ -26,9 +26,7 @@ impl Front for TestFront {
             Operation::Completions => {
                 serde_json::from_slice(body).map(openai::Request::Completions).map_err(wrong)
             }
-            Operation::Embeddings => {
-                serde_json::from_slice(body).map(openai::Request::Embeddings).map_err(wrong)
-            }
+            _ => serde_json::from_slice(body).map(openai::Request::Embeddings).map_err(wrong),
         }
     }
 

@@ -100,7 +100,7 @@ pub(crate) fn terms(encoded: &Encoded) -> Terms {
 /// The tier that the client asked for, in OpenAI's dialect; what providers call it elsewhere is not priced apart.
 pub(crate) fn tier(call: &Call) -> ServiceTier {
     let asked = call.request.peek().members.value(call.request.raw(), "service_tier");
-    let named = asked.filter(|_| call.request.front().dialect() == "openai").and_then(as_str);
+    let named = asked.filter(|_| call.request.front().dialect().starts_with("openai")).and_then(as_str);
     named.map_or_else(ServiceTier::default, |name| ServiceTier::from_name(&name))
 }
 

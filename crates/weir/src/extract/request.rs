@@ -152,7 +152,7 @@ pub fn tags(headers: &HeaderMap, request: &Request) -> Result<Vec<std::sync::Arc
         .peek()
         .members
         .value(request.raw(), "metadata")
-        .filter(|_| request.front().dialect() == "openai");
+        .filter(|_| request.front().dialect().starts_with("openai"));
     if let Some(serde_json::Value::Object(pairs)) = metadata.and_then(|raw| serde_json::from_slice(raw).ok())
     {
         let pair = |(name, value): (&String, &serde_json::Value)| {

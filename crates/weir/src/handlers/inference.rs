@@ -54,7 +54,8 @@ async fn admit(
     let hops = extract::request::hops(headers)?;
     let options = extract::request::options(headers)?;
     let bytes = extract::request::body(head, body, snapshot.settings.max_body).await?;
-    let request = extract::request::request(route, head, bytes)?;
+    let mut request = extract::request::request(route, head, bytes)?;
+    request.id = id.to_string();
     // The body took its time: the call began before it.
     let waited = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
     let started_at = crate::clock::unix_micros().saturating_sub(waited);

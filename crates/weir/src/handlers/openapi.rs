@@ -52,7 +52,7 @@ fn inference(path: &str, dialect: &str, streams: bool) -> Value {
     answers["200"] =
         json!({ "description": format!("the answer, in {dialect}'s format"), "content": content });
     let required: &[&str] = match path {
-        "/embeddings" => &["model", "input"],
+        "/embeddings" | "/responses" => &["model", "input"],
         "/completions" => &["model", "prompt"],
         "/messages" => &["model", "messages", "max_tokens"],
         _ => &["model", "messages"],
