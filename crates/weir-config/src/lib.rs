@@ -41,7 +41,7 @@ pub use schema::{schema, schema_text};
 pub use section::agents::Agent;
 pub use section::budgets::{Budget, BudgetAdmission};
 pub use section::cache::{Cache, CacheMode, CacheScope, RouteCache};
-pub use section::coordination::Coordination;
+pub use section::coordination::{Coordination, OnLoss};
 pub use section::keys::{Key, Limits, Role, SharedLimits, Team};
 pub use section::logging::{LogContent, LogFormat, LogLevel, Logging};
 pub use section::models::{Model, Target};

@@ -261,7 +261,6 @@ fn what_nothing_acts_on_is_refused() {
         ("models: {m: {targets: [a/b], cache: {mode: semantic}}}\n", "models.m.cache.mode"),
         ("models: {m: {targets: [a/b], hedge: {after: p95}}}\n", "models.m.hedge"),
         ("teams: [{name: a, budgets: [{limit: 5.00, period: month}]}]\n", "teams[0].budgets"),
-        ("coordination: {url: 'redis://h:1'}\n", "coordination"),
         ("telemetry: {otlp: {endpoint: 'http://h:4317'}}\n", "telemetry.otlp"),
         ("logging: {content: full}\n", "logging.content"),
         ("agents: {helper: {kind: a2a, url: 'https://h'}}\n", "agents"),

@@ -16,6 +16,7 @@ use weir_gateway::snapshot::{Parts, Registry};
 use weir_gateway::{Cache, Metrics, Snapshot, Stack, stack};
 use weir_ledger::accounts::Accounts;
 use weir_ledger::{Durability, Ledger, LedgerConfig, Store};
+use weir_redis::Redis;
 
 use crate::accounts::{self, LastGood};
 use crate::adapters::{ADAPTERS, FRONTS};
@@ -83,6 +84,8 @@ pub struct App {
     /// The store's accounts, once they are known.
     book: Mutex<Option<Arc<Book>>>,
     last_good: Option<LastGood>,
+    /// What replicas share, where they share anything.
+    pub redis: Option<Redis>,
     source: Source,
     draining: AtomicBool,
 }
@@ -142,9 +145,10 @@ impl App {
         let secret = config.store.snapshot_key.as_ref();
         let last_good = secret.map(|secret| LastGood::new(&config.data_dir, secret.expose()));
         let ledger = Ledger::start(ledger_config(&config), store)?;
+        let (limiter, redis) = shared_limits(&config).await?;
         let cache = Cache::new();
         let app = App {
-            stack: stack(&metrics, &ledger, &Limiter::new(None), &cache),
+            stack: stack(&metrics, &ledger, &limiter, &cache),
             cache,
             snapshot: ArcSwap::from_pointee(snapshot),
             ledger,
@@ -154,6 +158,7 @@ impl App {
             loaded: ArcSwap::from_pointee(loaded),
             book: Mutex::new(None),
             last_good,
+            redis,
             source,
             draining: AtomicBool::new(false),
         };
@@ -259,6 +264,23 @@ async fn open(config: &weir_config::Config) -> Result<Arc<dyn Store>, Error> {
         }
         Err(error) => Err(with_cause(&error)),
     }
+}
+
+/// The limits of this process, shared with others where the configuration says so.
+async fn shared_limits(config: &weir_config::Config) -> Result<(Arc<Limiter>, Option<Redis>), Error> {
+    let Some(coordination) = &config.coordination else { return Ok((Limiter::new(None), None)) };
+    let settings = weir_redis::Settings {
+        url: coordination.url.expose().to_owned(),
+        on_loss: match coordination.on_loss {
+            weir_config::OnLoss::Lease => weir_redis::OnLoss::Lease,
+            weir_config::OnLoss::Closed => weir_redis::OnLoss::Closed,
+            weir_config::OnLoss::Open => weir_redis::OnLoss::Open,
+        },
+    };
+    let redis = Redis::start(settings).await?;
+    let limiter = Limiter::new(Some(Arc::new(redis.clone())));
+    redis.attach(&limiter);
+    Ok((limiter, Some(redis)))
 }
 
 fn ledger_config(config: &weir_config::Config) -> LedgerConfig {

@@ -6,7 +6,9 @@
 mod answer;
 mod bench;
 mod process;
+mod redis;
 
 pub use answer::{Answer, Event, client, events};
 pub use bench::{Bench, PRICES, config, rows_by_request};
 pub use process::{Weir, binary, connections_to, descriptors, free_port, root, signal};
+pub use redis::RedisServer;

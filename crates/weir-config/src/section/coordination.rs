@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scalar::Secret;
 
-/// Limits and cache shared by several replicas.
+/// Limits shared by several replicas. Taken at the start; a change needs another one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Coordination {

@@ -1,4 +1,4 @@
-//! Checks of `limits`, wherever they stand.
+//! Checks of `limits`, wherever they stand, and of `coordination`.
 
 use super::Findings;
 use crate::config::Config;
@@ -16,6 +16,15 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         check_one(KeyPath::from(["models", name, "limits"]), model.limits.as_ref(), findings);
     }
     check_one(KeyPath::from(["limits", "user"]), config.limits.user.as_ref(), findings);
+    if let Some(coordination) = &config.coordination {
+        let url = coordination.url.expose();
+        if !["redis://", "rediss://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme))
+        {
+            // The URL may hold a password, so it is not shown.
+            let message = "must be redis://HOST:PORT, or rediss://HOST:PORT for TLS";
+            findings.add(KeyPath::from(["coordination", "url"]), message);
+        }
+    }
 }
 
 fn check_one(path: KeyPath, limits: Option<&Limits>, findings: &mut Findings) {

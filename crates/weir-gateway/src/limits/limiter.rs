@@ -80,7 +80,7 @@ impl Limiter {
         let Some(shared) = &self.shared else { return self.admit_here(asks, self.now(), None) };
         match shared.admit(&asks).await {
             Verdict::Admitted { answers, taken } => {
-                let mut admission = self.record(asks, self.now());
+                let mut admission = self.record(asks, self.now(), &answers);
                 admission.shared = Some((shared.clone(), taken, answers));
                 Ok(admission)
             }
@@ -115,13 +115,14 @@ impl Limiter {
     }
 
     /// Counts what a shared store has let in.
-    fn record(self: &Arc<Limiter>, asks: Asks, now: Millis) -> Admission {
+    fn record(self: &Arc<Limiter>, asks: Asks, now: Millis, answers: &[Answer]) -> Admission {
         let counters = self.counters(&asks, now);
-        for (ask, counter) in asks.iter().zip(&counters) {
+        for ((ask, counter), answer) in asks.iter().zip(&counters).zip(answers) {
             let mut state = counter.0.lock();
             take(ask, &mut state, now);
             if let State::Window(window) = &mut *state {
                 window.share(now, ask.amount);
+                window.hear(now, answer.remaining);
             }
         }
         Admission { limiter: self.clone(), asks, counters, at: now, shared: None, ended: false }
@@ -129,12 +130,16 @@ impl Limiter {
 
     fn refused(&self, asks: &Asks, index: usize, wait: Option<Duration>, answers: &[Answer]) -> Refusal {
         let mut view = RateView::default();
+        let now = self.now();
         for (ask, answer) in asks.iter().zip(answers) {
+            if let State::Window(window) = &mut *self.counter(ask, now).0.lock() {
+                window.hear(now, answer.remaining);
+            }
             let standing = Standing { limit: ask.limit, remaining: answer.remaining, reset: answer.reset };
             view.add(ask.kind, standing);
         }
         let ask = asks[index.min(asks.len() - 1)].clone();
-        let wait = wait.unwrap_or_else(|| match &*self.counter(&ask, self.now()).0.lock() {
+        let wait = wait.unwrap_or_else(|| match &*self.counter(&ask, now).0.lock() {
             State::Running(running) => running.wait(),
             State::Window(_) => UNKNOWN_WAIT,
         });
@@ -163,8 +168,9 @@ impl Limiter {
         counters.entry(key).or_insert_with(|| Arc::new(Counter::new(ask.kind))).clone()
     }
 
-    /// What has been taken here and a shared store does not know of; with `all`, everything that counts.
-    pub fn unshared(&self, all: bool) -> Vec<Push> {
+    /// What has been taken here and a shared store does not know of, and when that was looked up; with `all`, everything
+    /// that counts.
+    pub fn unshared(&self, all: bool) -> (Millis, Vec<Push>) {
         let now = self.now();
         let mut found = Vec::new();
         for ((scope, kind, name), counter) in &*self.counters.read() {
@@ -181,7 +187,7 @@ impl Limiter {
                 }));
             }
         }
-        found
+        (now, found)
     }
 
     /// A shared store knows of these now; `now` is when they were looked up.
@@ -199,9 +205,13 @@ impl Limiter {
 
 /// How long a limit makes the call wait; `None`: it lets it in.
 fn wait(ask: &Ask, state: &mut State, now: Millis, loss: Option<Loss>) -> Option<Duration> {
-    let limit = match loss {
-        None => ask.limit,
-        Some(loss) => loss.share(ask.limit)?,
+    let limit = match (loss, &mut *state) {
+        (None, _) => ask.limit,
+        (Some(loss), State::Window(window)) => {
+            loss.share(ask.limit)?;
+            window.leased(now, ask.limit, |all| loss.share(all).unwrap_or(all))
+        }
+        (Some(loss), State::Running(_)) => loss.share(ask.limit)?,
     };
     if limit == 0 {
         return Some(UNKNOWN_WAIT);

@@ -27,6 +27,17 @@ pub struct Window {
     span: Millis,
     slots: VecDeque<Slot>,
     sum: u64,
+    hint: Option<Hint>,
+}
+
+/// What a shared store said last.
+#[derive(Debug, Clone, Copy)]
+struct Hint {
+    at: Millis,
+    /// What was left for all replicas together.
+    remaining: u64,
+    /// What of it all was this replica's.
+    own: u64,
 }
 
 /// Something taken that others don't know of yet.
@@ -41,7 +52,7 @@ pub struct Unshared {
 impl Window {
     /// An empty one over `span`.
     pub fn new(span: Millis) -> Window {
-        Window { span: span.max(1), slots: VecDeque::new(), sum: 0 }
+        Window { span: span.max(1), slots: VecDeque::new(), sum: 0, hint: None }
     }
 
     /// How long something counts.
@@ -83,6 +94,9 @@ impl Window {
             Some(slot) => {
                 self.sum = self.sum.saturating_sub(slot.amount);
                 slot.amount = slot.amount.saturating_sub(taken).saturating_add(truth);
+                if slot.shared >= taken {
+                    slot.shared = slot.shared - taken + truth;
+                }
                 self.sum = self.sum.saturating_add(slot.amount);
             }
             None if truth > taken => self.take(now, truth - taken),
@@ -132,6 +146,29 @@ impl Window {
         }
     }
 
+    /// A shared store said how much is left for all replicas together.
+    pub fn hear(&mut self, now: Millis, remaining: u64) {
+        self.used(now);
+        let own = self.known_to_others();
+        self.hint = Some(Hint { at: now, remaining, own });
+    }
+
+    fn known_to_others(&self) -> u64 {
+        self.slots.iter().map(|slot| slot.shared.min(slot.amount)).sum()
+    }
+
+    /// How much may be in the window while the shared store can't be asked: this replica's share of the limit, and no
+    /// more than its share of what was left when the store was last heard, plus what has left of its own since. All
+    /// replicas together then stay within the limit.
+    pub fn leased(&mut self, now: Millis, limit: u64, share: impl Fn(u64) -> u64) -> u64 {
+        self.used(now);
+        let own = share(limit);
+        match self.hint.filter(|hint| now < hint.at.saturating_add(self.span)) {
+            Some(hint) => own.min(share(hint.remaining).saturating_add(hint.own)),
+            None => own,
+        }
+    }
+
     /// Nobody else knows of anything any more.
     pub fn forget_shared(&mut self) {
         for slot in &mut self.slots {
@@ -168,6 +205,20 @@ mod tests {
         window.correct(65_000, 0, 7, 27);
         assert_eq!(window.used(65_000), 70);
         assert_eq!(window.reset(65_000), 60_000);
+    }
+
+    #[test]
+    fn without_the_shared_store_a_share_of_what_was_left_remains() {
+        let mut window = Window::new(60_000);
+        let third = |limit: u64| limit / 3;
+        assert_eq!(window.leased(0, 900, third), 300);
+        window.take(0, 200);
+        window.share(0, 200);
+        // 90 were left for three replicas: 30 more here.
+        window.hear(0, 90);
+        assert_eq!(window.leased(1, 900, third), 230);
+        // What is old says nothing.
+        assert_eq!(window.leased(60_000, 900, third), 300);
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub async fn detail(app: &App) -> (StatusCode, Value) {
         "spool_bytes": stats.bytes,
         "quarantined_segments": stats.quarantined,
     });
+    if let Some(redis) = app.redis.as_ref().map(weir_redis::Redis::stats) {
+        body["coordination"] = json!({ "up": redis.up, "replicas": redis.replicas, "losses": redis.losses, "on_loss": redis.on_loss.name() });
+    }
     body["providers"] = json!(providers);
     (status, body)
 }

@@ -28,6 +28,11 @@ pub fn text(app: &App) -> String {
         "Damaged spool segments that stand in quarantine.",
         stats.quarantined,
     );
+    let redis = app.redis.as_ref().map(weir_redis::Redis::stats);
+    if let Some(redis) = &redis {
+        gauge("weir_coordination_up", "Whether Redis answers.", u64::from(redis.up));
+        gauge("weir_coordination_replicas", "Replicas that Redis has heard of.", redis.replicas);
+    }
     let mut counter = |name: &str, help: &str, samples: &[(&str, u64)]| {
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n");
         for (labels, value) in samples {
@@ -48,5 +53,14 @@ pub fn text(app: &App) -> String {
         "Calls refused because the ledger was full.",
         &[("", stats.refused)],
     );
+    if let Some(redis) = &redis {
+        counter("weir_coordination_lost_total", "How often Redis was lost.", &[("", redis.losses)]);
+        let mode = format!("{{mode=\"{}\"}}", redis.on_loss.name());
+        counter(
+            "weir_coordination_without_total",
+            "Calls whose limits were decided without Redis, by what holds then.",
+            &[(&mode, redis.without)],
+        );
+    }
     text
 }

@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("weir-adapter-gemini", &["weir-wire", "weir-adapter"]),
     ("weir-adapter-cohere", &["weir-wire", "weir-adapter"]),
     ("weir-gateway", &["weir-wire", "weir-catalog", "weir-ledger", "weir-config", "weir-adapter"]),
+    ("weir-redis", &["weir-gateway"]),
     ("weir-sim", &[]),
 ];
 
@@ -31,6 +32,7 @@ const ONLY: &[(&str, &[&str])] = &[
     // `audit` reads the store without weir's own code, so that it can't share a mistake with it.
     ("sqlx", &["weir-store", "weir-tools"]),
     ("axum", &["weir"]),
+    ("redis", &["weir-redis"]),
     ("clap", &["weir", "weir-tools"]),
     ("reqwest", &["weir", "weir-tools", "weir-e2e"]),
 ];
