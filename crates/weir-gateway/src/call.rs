@@ -28,6 +28,8 @@ pub struct Caller {
     pub limits: Option<Limits>,
     /// How much all keys of the team together may call.
     pub team_limits: Option<Limits>,
+    /// Parameters that are set where its client sent nothing; they go before a route's.
+    pub defaults: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// What a key may do.
@@ -54,7 +56,15 @@ impl From<weir_config::Role> for Role {
 impl Caller {
     /// A caller without team, limits or restrictions.
     pub fn named(name: impl Into<Arc<str>>, role: Role) -> Caller {
-        Caller { name: name.into(), team: None, models: None, role, limits: None, team_limits: None }
+        Caller {
+            name: name.into(),
+            team: None,
+            models: None,
+            role,
+            limits: None,
+            team_limits: None,
+            defaults: None,
+        }
     }
 
     /// Whether this caller may call `model`.

@@ -178,6 +178,17 @@ pub enum GatewayError {
     /// Some other thing that does not exist.
     #[error("{0}")]
     NotFound(String),
+    /// What is there does not answer this method.
+    #[error("{0}")]
+    WrongMethod(String),
+    /// It can't be done as things stand.
+    #[error("{message}")]
+    Conflict {
+        /// `already_exists`, `owned_by_file`, `changed_meanwhile`, `revoked`, `in_use`, `idempotency_key_reused`.
+        code: &'static str,
+        /// What to change.
+        message: String,
+    },
     /// The body is larger than allowed.
     #[error("body is larger than {limit} bytes")]
     TooLarge {
@@ -239,6 +250,8 @@ impl GatewayError {
             GatewayError::Unauthenticated(_) => 401,
             GatewayError::Forbidden { .. } => 403,
             GatewayError::UnknownModel { .. } | GatewayError::NotFound(_) | GatewayError::NotCached(_) => 404,
+            GatewayError::WrongMethod(_) => 405,
+            GatewayError::Conflict { .. } => 409,
             GatewayError::TooLarge { .. } => 413,
             GatewayError::Attempt { error, .. } => match error {
                 AttemptError::Provider(error) => error.status,
@@ -322,6 +335,8 @@ impl GatewayError {
             GatewayError::UnknownModel { .. } => with(new(invalid, "model_not_found"), "model"),
             GatewayError::NotFound(_) => new(invalid, "not_found"),
             GatewayError::NotCached(_) => new(invalid, "not_cached"),
+            GatewayError::WrongMethod(_) => new(invalid, "method_not_allowed"),
+            GatewayError::Conflict { code, .. } => new(invalid, code),
             GatewayError::TooLarge { .. } => new(invalid, "request_too_large"),
             GatewayError::Loop(_) => new(invalid, "gateway_loop"),
             GatewayError::Attempt { error, trail, .. } => attempt_words(error, trail.len()),

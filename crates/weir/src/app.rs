@@ -1,8 +1,8 @@
 //! The running gateway: everything that requests share.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -88,6 +88,7 @@ pub struct App {
     pub redis: Option<Redis>,
     source: Source,
     draining: AtomicBool,
+    own: Weak<App>,
 }
 
 impl Source {
@@ -147,7 +148,8 @@ impl App {
         let ledger = Ledger::start(ledger_config(&config), store)?;
         let (limiter, redis) = shared_limits(&config).await?;
         let cache = Cache::new();
-        let app = App {
+        let app = Arc::new_cyclic(|own| App {
+            own: own.clone(),
             stack: stack(&metrics, &ledger, &limiter, &cache),
             cache,
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -161,9 +163,9 @@ impl App {
             redis,
             source,
             draining: AtomicBool::new(false),
-        };
+        });
         app.first_accounts().await;
-        Ok(Arc::new(app))
+        Ok(app)
     }
 
     /// Reads the configuration again, and swaps the snapshot for later calls. A configuration that is wrong is refused
@@ -188,6 +190,11 @@ impl App {
         self.loaded.store(Arc::new(loaded));
         self.snapshot.store(Arc::new(snapshot));
         Ok(())
+    }
+
+    /// The gateway itself, for work that outlives a request.
+    pub fn own(&self) -> Option<Arc<App>> {
+        self.own.upgrade()
     }
 
     /// The store's accounts as they act now; `None` until they are known.

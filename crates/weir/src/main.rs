@@ -4,6 +4,7 @@
 
 mod accounts;
 mod adapters;
+mod admin;
 mod app;
 mod banner;
 mod clock;

@@ -5,10 +5,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{any, get};
 use futures_util::FutureExt;
 use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -18,11 +17,11 @@ use tower::ServiceExt;
 use tower_http::set_header::SetResponseHeaderLayer;
 use weir_adapter::Front;
 use weir_gateway::GatewayError;
-use weir_gateway::call::Role;
 
+use crate::admin;
 use crate::app::App;
-use crate::extract::caller::{caller, refuse_strangers};
-use crate::handlers::{cache, generation, health, inference, metrics, models, openapi, spend};
+use crate::extract::caller::caller;
+use crate::handlers::{generation, health, inference, metrics, models, openapi};
 use crate::respond::{self, ResponseBody, full};
 use crate::routes::bare;
 
@@ -89,8 +88,8 @@ fn rest(app: Arc<App>) -> Router {
         .route("/health/ready", get(|State(app): State<Arc<App>>| async move { json(health::ready(&app)) }))
         .route("/health", get(|State(app): State<Arc<App>>| async move { json(health::detail(&app).await) }))
         .route("/metrics", get(|State(app): State<Arc<App>>| async move { metrics::text(&app) }))
-        .route("/admin/v1/spend", get(spent))
-        .route("/admin/v1/cache", get(cache_stats).delete(cache_purge))
+        .route("/admin", any(admin::serve))
+        .route("/admin/{*path}", any(admin::serve))
         .route("/openapi.json", get(|| async { axum::Json(openapi::document()) }))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
@@ -143,88 +142,6 @@ async fn generation_of(
         Ok(found) => axum::Json(found).into_response(),
         Err(error) => refuse(&app, &error),
     }
-}
-
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SpendParameters {
-    group_by: Option<String>,
-    since: Option<String>,
-}
-
-async fn spent(
-    State(app): State<Arc<App>>,
-    query: Result<Query<SpendParameters>, QueryRejection>,
-    headers: HeaderMap,
-) -> axum::response::Response {
-    if let Err(error) = reader(&app, &headers) {
-        return refuse(&app, &error);
-    }
-    let Query(parameters) = match query {
-        Ok(query) => query,
-        Err(rejection) => {
-            return refuse(&app, &weir_adapter::InvalidRequest::value("query", rejection.body_text()).into());
-        }
-    };
-    let groups: Vec<String> = parameters
-        .group_by
-        .iter()
-        .flat_map(|list| list.split(','))
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect();
-    let asked = match spend::query(&groups, parameters.since.as_deref(), crate::clock::unix_micros()) {
-        Ok(asked) => spend::ask(app.ledger.store().as_ref(), &asked).await,
-        Err(error) => Err(error),
-    };
-    match asked {
-        Ok(found) => axum::Json(found).into_response(),
-        Err(error) => refuse(&app, &error),
-    }
-}
-
-async fn cache_stats(State(app): State<Arc<App>>, headers: HeaderMap) -> axum::response::Response {
-    match reader(&app, &headers) {
-        Ok(()) => axum::Json(cache::stats(&app)).into_response(),
-        Err(error) => refuse(&app, &error),
-    }
-}
-
-async fn cache_purge(State(app): State<Arc<App>>, headers: HeaderMap) -> axum::response::Response {
-    match admin(&app, &headers) {
-        Ok(()) => axum::Json(cache::purge(&app)).into_response(),
-        Err(error) => refuse(&app, &error),
-    }
-}
-
-/// Who may change things: the master key, and keys with the role `admin`.
-fn admin(app: &App, headers: &HeaderMap) -> Result<(), GatewayError> {
-    let snapshot = app.snapshot.load();
-    if !snapshot.keys.has_master() {
-        return refuse_strangers(headers);
-    }
-    let caller = caller(&snapshot.keys, headers)?;
-    if caller.role == Role::Admin {
-        return Ok(());
-    }
-    let message = format!("key `{}` may not change this; the role `admin` is needed", caller.name);
-    Err(GatewayError::Forbidden { code: "permission_denied", message })
-}
-
-/// Who may read the accounts: the master key, and keys with the role `viewer` or `admin`. Without a master key
-/// everybody on this machine may.
-fn reader(app: &App, headers: &HeaderMap) -> Result<(), GatewayError> {
-    let snapshot = app.snapshot.load();
-    if !snapshot.keys.has_master() {
-        return refuse_strangers(headers);
-    }
-    let caller = caller(&snapshot.keys, headers)?;
-    if caller.role > Role::Caller {
-        return Ok(());
-    }
-    let message =
-        format!("key `{}` may not read the accounts; its role is `caller`, `viewer` is needed", caller.name);
-    Err(GatewayError::Forbidden { code: "permission_denied", message })
 }
 
 async fn nothing(method: Method, uri: Uri, State(app): State<Arc<App>>) -> axum::response::Response {

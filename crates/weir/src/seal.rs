@@ -45,13 +45,11 @@ pub fn hash(purpose: &str, parts: &[&str]) -> [u8; 32] {
     bytes
 }
 
-#[cfg(test)]
 /// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-#[cfg(test)]
 /// The bytes that hexadecimal digits stand for.
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     let pair = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();

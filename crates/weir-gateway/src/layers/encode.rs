@@ -3,6 +3,7 @@
 //! This stands before the attempt's row is opened: what can't be written in the provider's dialect is never sent,
 //! and so was no attempt.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -79,12 +80,13 @@ where
 pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
     let (call, target, route) = (&attempt.call, &attempt.target, &attempt.route);
     let peek = call.request.peek();
+    let both = merged(call.caller.defaults.as_ref(), route.defaults.as_ref());
     let options = EncodeOptions {
         model: &target.model,
         model_output_limit: target.output_limit,
         output_limit: route.max_output_tokens.filter(|_| peek.output_limit.is_none() && route.needs_limit),
         include_usage: true,
-        defaults: route.defaults.as_ref(),
+        defaults: both.as_deref(),
     };
     let wire = target.provider.adapter.encode(&call.request, &options).map_err(refused)?;
     if !wire.dropped.is_empty() && (call.options.strict || route.reject_unsupported) {
@@ -104,6 +106,21 @@ pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
     let credential = target.provider.credentials.take().clone();
     Ok(Encoded { wire, credential, price, output_limit, attempt })
 }
+
+/// The key's defaults and the route's; the key's go first.
+fn merged<'a>(key: Option<&'a Defaults>, route: Option<&'a Defaults>) -> Option<Cow<'a, Defaults>> {
+    match (key, route) {
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => Some(Cow::Borrowed(one)),
+        (Some(key), Some(route)) => {
+            let mut both = route.clone();
+            both.extend(key.iter().map(|(name, value)| (name.clone(), value.clone())));
+            Some(Cow::Owned(both))
+        }
+    }
+}
+
+type Defaults = serde_json::Map<String, serde_json::Value>;
 
 /// What happens to a call whose price is not known. Its row says so in any case.
 fn unknown_price(rule: UnknownPrice, target: &Target) -> Result<(), AttemptError> {

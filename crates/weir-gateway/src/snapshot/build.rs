@@ -172,6 +172,7 @@ fn keys(config: &Config, problems: &mut Vec<Problem>) -> Keys {
             role: key.role.into(),
             limits: Limits::of(key.limits.as_ref()),
             team_limits: team.and_then(|team| Limits::of(team.limits.as_ref())),
+            defaults: None,
         };
         if declared.insert(hash, Arc::new(caller)).is_some() {
             problems.push(Problem::at(at, "the same key stands twice"));

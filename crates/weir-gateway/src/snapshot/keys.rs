@@ -201,6 +201,7 @@ fn add(keys: &mut HashMap<KeyHash, Entry>, key: &Held<KeyBody>, team_limits: Opt
         role: body.role.into(),
         limits: Limits::of(body.limits.as_ref()),
         team_limits,
+        defaults: body.defaults.clone(),
     });
     let expires = body.expires_at.map(|at| (at, Ended::Expired));
     if let Some(previous) = &body.previous

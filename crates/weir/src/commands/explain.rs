@@ -12,7 +12,7 @@ use weir_catalog::NanoUsd;
 use weir_config::Environment;
 use weir_gateway::call::{Attempt, Call, CallOptions, Caller, Progress, Role};
 use weir_gateway::layers::{encode, record, route};
-use weir_gateway::{Metrics, Snapshot};
+use weir_gateway::{GatewayError, Metrics, Snapshot};
 use weir_ledger::{CallId, Facts};
 
 use super::{CommandError, ExplainArgs, Global, Output};
@@ -33,9 +33,17 @@ pub fn run(
     let resolved = Source { file, environment, listen: None }.resolve().map_err(|error| failed(&error))?;
     let snapshot =
         resolved.snapshot(&Metrics::new(env!("CARGO_PKG_VERSION")), None).map_err(|error| failed(&error))?;
-    let body = body(args)?;
-    let call = Arc::new(call(snapshot, body).map_err(|error| failed(&error))?);
-    let plan = route::plan(&call).map_err(|error| failed(&error))?;
+    let answer = explain(Arc::new(snapshot), body(args)?).map_err(|error| failed(&error))?;
+    if output.json { Ok(output.json(&answer)?) } else { print(&answer, output) }
+}
+
+/// Where this request would go.
+///
+/// # Errors
+/// A request that is wrong, a model that nobody serves.
+pub fn explain(snapshot: Arc<Snapshot>, body: Bytes) -> Result<Value, GatewayError> {
+    let call = Arc::new(call(snapshot, body)?);
+    let plan = route::plan(&call)?;
     let steps: Vec<Value> = plan
         .steps
         .iter()
@@ -46,8 +54,7 @@ pub fn run(
             step(index, attempt)
         })
         .collect();
-    let answer = json!({ "model": call.request.model(), "route": &*plan.route.name, "targets": steps });
-    if output.json { Ok(output.json(&answer)?) } else { print(&answer, output) }
+    Ok(json!({ "model": call.request.model(), "route": &*plan.route.name, "targets": steps }))
 }
 
 /// The body of the file, else a tiny one for `--model`.
@@ -75,7 +82,7 @@ fn body(args: &ExplainArgs) -> Result<Bytes, CommandError> {
     }
 }
 
-fn call(snapshot: Snapshot, body: Bytes) -> Result<Call, weir_adapter::InvalidRequest> {
+fn call(snapshot: Arc<Snapshot>, body: Bytes) -> Result<Call, weir_adapter::InvalidRequest> {
     let front = weir_adapter_openai::front();
     let (head, ()) = http::Request::post("/v1/chat/completions").body(()).unwrap_or_default().into_parts();
     let peek = front.peek(Operation::Chat, &head, &body)?;
@@ -97,7 +104,7 @@ fn call(snapshot: Snapshot, body: Bytes) -> Result<Call, weir_adapter::InvalidRe
         id: CallId::now(),
         caller: Arc::new(Caller::named("local", Role::Admin)),
         request,
-        snapshot: Arc::new(snapshot),
+        snapshot,
         facts: Arc::new(facts),
         options: CallOptions::default(),
         hops: 0,

@@ -72,6 +72,11 @@ fn key(headers: &HeaderMap) -> Result<Option<&str>, GatewayError> {
     Ok(None)
 }
 
+/// The key as sent, whatever it is worth; nothing where none came, or several did.
+pub fn shown_key(headers: &HeaderMap) -> Option<&str> {
+    key(headers).ok().flatten()
+}
+
 /// An open listener answers programs of this machine, not web pages that a browser here has loaded: a page's own
 /// `Origin`, or a name that was bent to loopback in `Host`, gives it away.
 ///

@@ -30,6 +30,7 @@ pub fn document() -> Value {
     ] {
         paths.insert(path.into(), json!({ "get": { "summary": summary, "responses": { "200": { "description": "as the summary says" } } } }));
     }
+    paths.extend(crate::admin::openapi::paths());
     json!({
         "openapi": "3.1.0",
         "info": { "title": "weir", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },

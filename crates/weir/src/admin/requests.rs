@@ -1,0 +1,116 @@
+//! `/admin/v1/requests`: the ledger's rows, latest first, each call with its attempts.
+
+use serde_json::{Map, Value, json};
+use weir_catalog::NanoUsd;
+use weir_ledger::{AttemptRow, CallId, CallRecord, CallRow, Page};
+use weir_wire::Usage;
+use weir_wire::usage::TOKEN_CLASSES;
+
+use super::input::invalid;
+use super::time::text;
+use super::{Answer, Ask, Desk, missing, page, unavailable};
+
+/// Calls.
+pub fn list<'a>(desk: &'a Desk<'_>, ask: &'a Ask) -> Answer<'a> {
+    Box::pin(async move {
+        let before = ask.parameter("cursor").map(str::parse::<CallId>).transpose();
+        let before = before
+            .map_err(|_| invalid("`cursor` is none of weir's; take `next_cursor` of the page before"))?;
+        let wanted = Page { limit: page::limit(ask)?, before };
+        let recent = desk.store.recent(&wanted).await.map_err(|error| unavailable(&error))?;
+        let mut data = Vec::with_capacity(recent.calls.len());
+        for call in &recent.calls {
+            let record = desk.store.call(&call.id.to_string()).await.map_err(|error| unavailable(&error))?;
+            data.extend(record.as_ref().map(shown));
+        }
+        Ok(page::page(data, recent.next.map(|id| id.to_string())))
+    })
+}
+
+/// One call, by the ledger's id or the request's.
+pub fn one<'a>(desk: &'a Desk<'_>, ask: &'a Ask) -> Answer<'a> {
+    Box::pin(async move {
+        let found = desk.store.call(&ask.id).await.map_err(|error| unavailable(&error))?;
+        found.as_ref().map(shown).ok_or_else(|| missing("call", &ask.id))
+    })
+}
+
+fn shown(record: &CallRecord) -> Value {
+    let call = &record.call;
+    let mut line = of_call(call);
+    line.insert("attempts".into(), record.attempts.iter().map(of_attempt).collect());
+    Value::Object(line)
+}
+
+fn of_call(call: &CallRow) -> Map<String, Value> {
+    let facts = &call.facts;
+    let mut line = object(json!({
+        "id": call.id,
+        "request_id": facts.request_id,
+        "started_at": text(facts.started_at),
+        "ended_at": text(call.ended_at),
+        "key": facts.key,
+        "team": facts.team,
+        "user": facts.user,
+        "session": facts.session,
+        "tags": facts.tags,
+        "dialect": facts.dialect,
+        "operation": facts.operation,
+        "route": facts.route,
+        "provider": call.provider,
+        "model": call.model,
+        "stream": facts.stream,
+        "status": call.status,
+        "end": call.end,
+        "cache": call.cache,
+        "usage_source": call.usage_source,
+        "price_id": call.price_id,
+        "cost_usd": usd(call.cost_nanousd),
+        "cache_saved_usd": usd(call.cache_saved_nanousd),
+        "ttft_ms": call.ttft_ms,
+        "duration_ms": call.duration_ms,
+        "overhead_us": call.overhead_us,
+        "error_code": call.error_code,
+    }));
+    tokens(&mut line, &call.usage);
+    line
+}
+
+fn of_attempt(attempt: &AttemptRow) -> Value {
+    let mut line = object(json!({
+        "id": attempt.id,
+        "started_at": text(attempt.started_at),
+        "ended_at": text(attempt.ended_at),
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "credential": attempt.credential,
+        "state": attempt.state,
+        "upstream_status": attempt.upstream_status,
+        "upstream_request_id": attempt.upstream_request_id,
+        "usage_source": attempt.usage_source,
+        "price_id": attempt.price_id,
+        "cost_usd": usd(attempt.cost_nanousd),
+        "ttft_ms": attempt.ttft_ms,
+        "duration_ms": attempt.duration_ms,
+        "error_code": attempt.error_code,
+    }));
+    tokens(&mut line, &attempt.usage);
+    Value::Object(line)
+}
+
+fn tokens(line: &mut Map<String, Value>, usage: &Usage) {
+    for class in TOKEN_CLASSES {
+        line.insert(format!("{}_tokens", class.name()), usage.tokens(class).into());
+    }
+}
+
+fn usd(nanousd: Option<i64>) -> Option<String> {
+    nanousd.map(|cost| NanoUsd(cost).to_string())
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
