@@ -52,7 +52,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     unsupported("budget_admission", &[], REMOVE),
     unsupported("cache.semantic", &[], REMOVE),
     unsupported("cache.exact.backend", &["memory"], "remove it; answers are kept in memory"),
-    unsupported("ledger.lease", &[], REMOVE),
     unsupported("logging.content", OFF, "remove it; prompts and answers are not logged"),
     unsupported("telemetry.otlp", &[], "remove it; metrics are at /metrics"),
     unsupported("telemetry.genai_semconv", &[], REMOVE),

@@ -223,11 +223,30 @@ impl Ledger {
         let drained = matches!(ended, Ok(Ok(true))) && self.stats().queue_entries == 0;
         let tend = inner.tend.lock().take();
         let spool = inner.spool.clone();
+        // Before the folder goes: whoever finds one closes its leases.
+        let drained =
+            drained && spool.bytes().1 == 0 && inner.store.close_leases(self.instance()).await.is_ok();
         let cleared = tokio::task::spawn_blocking(move || {
             drop(tend);
-            drained && spool.bytes().1 == 0 && spool.clear()
+            drained && spool.clear()
         });
         cleared.await.unwrap_or(false)
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Ledger {
+    /// Ends as a crash does: tasks stop, locks are free, files stay, and calls under way write nothing more. True when
+    /// nothing else holds the ledger.
+    pub async fn crash(self, rooms: Vec<Room>) -> bool {
+        rooms.into_iter().for_each(Room::vanish);
+        let drain = self.inner.drain.lock().take();
+        if let Some(drain) = drain {
+            drain.abort();
+            let _ = drain.await;
+        }
+        drop(self.inner.tend.lock().take());
+        Arc::strong_count(&self.inner) == 1
     }
 }
 

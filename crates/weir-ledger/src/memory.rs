@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use uuid::Uuid;
 use weir_wire::usage::TOKEN_CLASSES;
 
 mod accounts;
 
 use self::accounts::MemoryAccounts;
 use crate::accounts::AccountStore;
-use crate::row::{AttemptId, AttemptRow, CallId, CallRow, Facts, Sum};
+use crate::budget::{Authority, Exchange, MemoryAuthority, Report, Signals};
+use crate::row::{AttemptId, AttemptRow, CallId, CallRow, Facts, Micros, Sum, Text};
 use crate::store::{
     Answer, Batch, CallRecord, Fault, Group, Page, Recent, Spend, SpendQuery, SpendRow, Store, StoreError,
     StoreHealth, Totals, Written, day_name,
@@ -21,6 +23,7 @@ use crate::store::{
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     rows: Mutex<Rows>,
+    budgets: MemoryAuthority,
     failures: AtomicU32,
     lost_answers: AtomicU32,
     poison: Mutex<Option<CallId>>,
@@ -55,6 +58,11 @@ impl MemoryStore {
         *self.poison.lock() = Some(call);
     }
 
+    /// The budgets' side of it.
+    pub fn budgets(&self) -> &MemoryAuthority {
+        &self.budgets
+    }
+
     /// How many writes were tried.
     pub fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
@@ -83,6 +91,8 @@ impl MemoryStore {
         }
         let mut rows = self.rows.lock();
         let before = rows.calls.len() + rows.attempts.len();
+        let debits = batch.debits(|id| rows.attempts.contains_key(&id));
+        self.budgets.charge(batch.instance, &debits);
         for row in &batch.calls {
             rows.calls.entry(row.id).or_insert_with(|| row.clone());
         }
@@ -168,6 +178,28 @@ impl Store for MemoryStore {
 
     fn close(&self) -> Answer<'_, ()> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+impl Authority for MemoryStore {
+    fn exchange<'a>(&'a self, exchange: &'a Exchange) -> Answer<'a, Vec<Report>> {
+        self.budgets.exchange(exchange)
+    }
+
+    fn close_leases(&self, instance: Uuid) -> Answer<'_, ()> {
+        self.budgets.close_leases(instance)
+    }
+
+    fn spent<'a>(&'a self, of: &'a [(Text, Micros, Micros)]) -> Answer<'a, Vec<i64>> {
+        self.budgets.spent(of)
+    }
+
+    fn claim_alert<'a>(&'a self, budget: &'a str, window: Micros, millionths: u32) -> Answer<'a, bool> {
+        self.budgets.claim_alert(budget, window, millionths)
+    }
+
+    fn signals(&self) -> Answer<'_, Box<dyn Signals>> {
+        self.budgets.signals()
     }
 }
 

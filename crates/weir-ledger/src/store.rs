@@ -7,17 +7,20 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use serde::Serialize;
+use uuid::Uuid;
 use weir_wire::usage::Usage;
 
 use crate::accounts::AccountStore;
-use crate::row::{AttemptRow, CallId, CallRow, Micros};
+use crate::budget::{Authority, Debits};
+use crate::row::{AttemptId, AttemptRow, CallId, CallRow, Micros};
 
 /// What a store answers, later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// A database of rows. Every answer comes within a bounded time, whatever the database does.
-pub trait Store: Send + Sync + fmt::Debug + 'static {
-    /// Writes rows and their daily sums, all or nothing. Rows that are there already stay as they are.
+pub trait Store: Authority + Send + Sync + fmt::Debug + 'static {
+    /// Writes rows, their daily sums, and what they charge to budgets, all or nothing. Rows that are there already stay
+    /// as they are, and charge nothing.
     fn write<'a>(&'a self, batch: &'a Batch) -> Answer<'a, Written>;
     /// The call of this id, or the latest one of this request id, with its attempts.
     fn call<'a>(&'a self, id_or_request_id: &'a str) -> Answer<'a, Option<CallRecord>>;
@@ -42,6 +45,8 @@ pub struct Batch {
     pub calls: Vec<CallRow>,
     /// Ended attempts.
     pub attempts: Vec<AttemptRow>,
+    /// The process that made them, whose leases pay.
+    pub instance: Option<Uuid>,
 }
 
 impl Batch {
@@ -63,6 +68,15 @@ impl Batch {
         self.attempts.dedup_by_key(|row| row.id);
     }
 
+    /// What its attempts charge to budgets, but for those that were there already.
+    pub fn debits(&self, mut is_old: impl FnMut(AttemptId) -> bool) -> Debits {
+        let mut debits = Debits::default();
+        for row in self.attempts.iter().filter(|row| !row.charges.is_none() && !is_old(row.id)) {
+            debits.add(&row.charges, row.cost_nanousd);
+        }
+        debits
+    }
+
     /// Splits it into two of about the same size; the second is empty where there is but one row.
     pub fn halves(mut self) -> (Batch, Batch) {
         let calls = self.calls.split_off(self.calls.len().div_ceil(2));
@@ -73,7 +87,8 @@ impl Batch {
             self.attempts.len().div_ceil(2)
         };
         let attempts = self.attempts.split_off(keep);
-        (self, Batch { calls, attempts })
+        let instance = self.instance;
+        (self, Batch { calls, attempts, instance })
     }
 }
 

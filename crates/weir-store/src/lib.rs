@@ -7,6 +7,7 @@
 //! it is still doing; that is what lets the drain go on by itself once a hung server comes back.
 
 mod accounts;
+mod budgets;
 mod error;
 mod migrate;
 mod postgres;

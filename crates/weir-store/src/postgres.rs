@@ -20,6 +20,7 @@ use weir_ledger::{
     StoreHealth, Totals, Written,
 };
 
+use crate::budgets;
 use crate::error::{self, OpenError};
 use crate::migrate;
 use crate::query::{self, Arg, Database, Dialect};
@@ -112,6 +113,16 @@ impl PostgresStore {
         }
     }
 
+    /// How long a statement may take.
+    pub(crate) fn patience(&self) -> Duration {
+        self.options.statement
+    }
+
+    /// How to connect.
+    pub(crate) fn connect_options(&self) -> PgConnectOptions {
+        (*self.pool.connect_options()).clone()
+    }
+
     async fn write_batch(&self, batch: &Batch) -> Result<Written, StoreError> {
         let doing = "write rows";
         let mut connection = self.connection(doing).await?;
@@ -156,6 +167,8 @@ async fn write_on(connection: &mut PgConnection, batch: &Batch) -> Result<Writte
         }
     }
     add_daily(&mut tx, &Rollup::of(batch, &old)).await?;
+    budgets::postgres::charge(&mut tx, batch.instance, &batch.debits(|id| old.attempts.contains(&id)))
+        .await?;
     tx.commit().await?;
     Ok(Written { new: batch.len() as u64 - old.len(), replayed: old.len() })
 }

@@ -20,6 +20,7 @@ use weir_ledger::{
 };
 
 use crate::accounts::{self, Session};
+use crate::budgets;
 use crate::error::{self, OpenError};
 use crate::migrate;
 use crate::query::{self, Arg, Database, Dialect};
@@ -28,16 +29,16 @@ use crate::rows::{ATTEMPTS, CALLS, Cell, Column, Columns, attempt_cells, call_ce
 
 /// How long SQLite waits for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
-const READ_PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const READ_PATIENCE: Duration = Duration::from_secs(60);
 /// Rows per statement: as many as its 32,766 parameters allow, then fewer, so that few statements are ever prepared.
 const CHUNKS: [usize; 4] = [512, 64, 8, 1];
 
 /// A SQLite file.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
     path: PathBuf,
 }
 
@@ -104,6 +105,7 @@ async fn write_new(connection: &mut SqliteConnection, batch: &Batch) -> Result<O
         return Ok(None);
     }
     add_daily(&mut tx, &Rollup::of(batch, &Replayed::default())).await?;
+    budgets::sqlite::charge(&mut tx, batch.instance, &batch.debits(|_| false)).await?;
     tx.commit().await?;
     Ok(Some(Written { new, replayed: 0 }))
 }
@@ -125,6 +127,7 @@ async fn write_missing(connection: &mut SqliteConnection, batch: &Batch) -> Resu
         }
     }
     add_daily(&mut tx, &Rollup::of(batch, &old)).await?;
+    budgets::sqlite::charge(&mut tx, batch.instance, &batch.debits(|id| old.attempts.contains(&id))).await?;
     tx.commit().await?;
     Ok(Written { new: batch.len() as u64 - old.len(), replayed: old.len() })
 }
@@ -190,7 +193,7 @@ async fn schema(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(pool).await
 }
 
-async fn within<T>(
+pub(crate) async fn within<T>(
     doing: &'static str,
     patience: Duration,
     work: impl Future<Output = Result<T, sqlx::Error>>,

@@ -1,6 +1,7 @@
 //! One suite for all stores: what `MemoryStore` does in plain words, SQLite and Postgres must do.
 
 mod accounts;
+mod budgets;
 mod postgres;
 mod sqlite;
 
@@ -46,6 +47,10 @@ async fn run<F: Fixture>(mut empty: impl AsyncFnMut(&'static str) -> F) {
     accounts::a_repeated_request_changes_nothing(&empty("repeated").await).await;
     accounts::writers_do_not_step_on_each_other(&empty("account_writers").await).await;
     accounts::changes_are_told(&empty("told").await).await;
+    budgets::leases_are_what_the_plain_store_says(&empty("leases").await).await;
+    budgets::processes_that_ask_at_once_never_get_more_than_there_is(&empty("asking").await).await;
+    budgets::alerts_are_claimed_once_and_signals_are_heard(&empty("alerts").await).await;
+    budgets::a_dead_process_s_leases_end_with_its_spool(&empty("dead").await).await;
 }
 
 const DAY: u64 = 86_400_000;
@@ -272,7 +277,7 @@ async fn a_row_that_does_not_fit_is_refused_with_its_batch(fixture: &impl Fixtur
         let (_, mut attempts) = sample_call(n, 1);
         attempts[0].cost_nanousd = Some(cost);
         let calls = vec![sample::finished(&attempts[0])];
-        Batch { calls, attempts }
+        Batch { calls, attempts, instance: None }
     };
     store.write(&batch(12, i64::MAX)).await.unwrap();
     // The same day, key and target: the sum can't be held.
@@ -291,6 +296,7 @@ async fn a_newer_schema_is_not_touched(fixture: &impl Fixture) {
     fixture.open().await.unwrap().close().await.unwrap();
     let newest = "UPDATE _sqlx_migrations SET version = 999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)";
     fixture.execute(newest).await;
+    fixture.execute("UPDATE _sqlx_migrations SET version = 999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)").await;
     let error = fixture.open().await.unwrap_err();
     assert!(matches!(error, OpenError::Newer { found: 999, .. }), "{error:?}");
     assert!(error.to_string().contains("newer weir"));
@@ -319,7 +325,7 @@ async fn odd_text_is_kept(fixture: &impl Fixture) {
     facts.user = Some("日本 'quoted' \"double\" \\ 💥 {a,b}".into());
     facts.tags = vec!["NULL".into(), "{}".into(), "\u{fffd}\n\t".into(), "".into()];
     call.facts = Arc::new(facts);
-    store.write(&Batch { calls: vec![call.clone()], attempts: Vec::new() }).await.unwrap();
+    store.write(&Batch { calls: vec![call.clone()], ..Batch::default() }).await.unwrap();
     assert_eq!(store.call("req-0").await.unwrap().unwrap().call, call);
     let query = SpendQuery { by: vec![Group::Tag], ..SpendQuery::default() };
     assert_eq!(store.spend(&query).await.unwrap().rows.len(), 4);

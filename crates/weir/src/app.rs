@@ -15,6 +15,7 @@ use weir_gateway::limits::Limiter;
 use weir_gateway::snapshot::{Parts, Registry};
 use weir_gateway::{Cache, Metrics, Snapshot, Stack, stack};
 use weir_ledger::accounts::Accounts;
+use weir_ledger::budget::{Budgets, BudgetsConfig};
 use weir_ledger::{Durability, Ledger, LedgerConfig, Store};
 use weir_redis::Redis;
 
@@ -71,6 +72,8 @@ pub struct App {
     pub stack: Stack,
     /// The accounts.
     pub ledger: Ledger,
+    /// What may be spent.
+    pub budgets: Budgets,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Stored answers.
@@ -145,7 +148,8 @@ impl App {
         let snapshot = resolved.snapshot(&metrics, None)?;
         let secret = config.store.snapshot_key.as_ref();
         let last_good = secret.map(|secret| LastGood::new(&config.data_dir, secret.expose()));
-        let ledger = Ledger::start(ledger_config(&config), store)?;
+        let ledger = Ledger::start(ledger_config(&config), store.clone())?;
+        let budgets = Budgets::start(budgets_config(&config), store, ledger.instance());
         let (limiter, redis) = shared_limits(&config).await?;
         let cache = Cache::new();
         let app = Arc::new_cyclic(|own| App {
@@ -154,6 +158,7 @@ impl App {
             cache,
             snapshot: ArcSwap::from_pointee(snapshot),
             ledger,
+            budgets,
             metrics,
             routes,
             listed: Listed::default(),
@@ -288,6 +293,11 @@ async fn shared_limits(config: &weir_config::Config) -> Result<(Arc<Limiter>, Op
     let limiter = Limiter::new(Some(Arc::new(redis.clone())));
     redis.attach(&limiter);
     Ok((limiter, Some(redis)))
+}
+
+fn budgets_config(config: &weir_config::Config) -> BudgetsConfig {
+    let defaults = BudgetsConfig::default();
+    BudgetsConfig { lease: config.ledger.lease.map_or(defaults.lease, |lease| lease.get()), ..defaults }
 }
 
 fn ledger_config(config: &weir_config::Config) -> LedgerConfig {

@@ -47,6 +47,7 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     if !complete {
         tracing::warn!("calls were still under way when the drain time was over; their rows say so");
     }
+    app.budgets.stop().await;
     if !app.ledger.flush_and_stop(if complete { FLUSH } else { FLUSH_AFTER_CUT }).await {
         tracing::warn!("some rows are still in the spool; the next start moves them to the store");
     }

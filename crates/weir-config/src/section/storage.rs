@@ -39,7 +39,7 @@ pub struct Ledger {
     pub on_full: OnFull,
     /// How large the spool may grow while the database is away.
     pub max_spool: Size,
-    /// How long a slice of a budget is held by this process.
+    /// After how long without use a slice of a budget that this process holds goes back to the store. Without it 30 s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lease: Option<Duration>,
 }

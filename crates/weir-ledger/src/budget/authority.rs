@@ -114,7 +114,7 @@ pub trait Authority: Send + Sync + fmt::Debug + 'static {
     fn exchange<'a>(&'a self, exchange: &'a Exchange) -> Answer<'a, Vec<Report>>;
     /// Closes all leases of a process whose rows are all in the store.
     fn close_leases(&self, instance: Uuid) -> Answer<'_, ()>;
-    /// What is spent in windows from the first to the last beginning, by budget; all in one view.
+    /// What is spent in windows from the first to the last beginning, by budget.
     fn spent<'a>(&'a self, of: &'a [(Text, Micros, Micros)]) -> Answer<'a, Vec<i64>>;
     /// Whether nobody has yet claimed this alert of a budget, for the window that begins then.
     fn claim_alert<'a>(&'a self, budget: &'a str, window: Micros, millionths: u32) -> Answer<'a, bool>;

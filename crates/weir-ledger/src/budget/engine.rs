@@ -1,9 +1,12 @@
 //! The budgets of a process: reserving, waiting, and the one task that talks to the store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -15,6 +18,9 @@ use super::set::BudgetSet;
 use super::table::Table;
 use super::worker;
 use crate::row::Micros;
+
+/// How long a last exchange with the store may take.
+const LAST: Duration = Duration::from_secs(6);
 
 /// How budgets are kept.
 #[derive(Debug, Clone)]
@@ -53,6 +59,8 @@ pub(super) struct Inner {
     pub(super) config: BudgetsConfig,
     pub(super) crossings: broadcast::Sender<Crossing>,
     began: Instant,
+    stopped: AtomicBool,
+    worker: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A share of a budget was reached, told once for all processes and each window.
@@ -69,6 +77,10 @@ pub struct Crossing {
 }
 
 impl Inner {
+    pub(super) fn stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
     /// Milliseconds since the engine was made; never goes backwards.
     pub(super) fn tick(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -85,8 +97,11 @@ impl Budgets {
             config,
             crossings: broadcast::channel(256).0,
             began: Instant::now(),
+            stopped: AtomicBool::new(false),
+            worker: Mutex::new(None),
         });
-        tokio::spawn(worker::run(Arc::downgrade(&inner), inner.table.hub.clone()));
+        let worker = tokio::spawn(worker::run(Arc::downgrade(&inner), inner.table.hub.clone()));
+        *inner.worker.lock() = Some(worker);
         tokio::spawn(worker::listen(Arc::downgrade(&inner)));
         Budgets { inner }
     }
@@ -206,6 +221,19 @@ impl Budgets {
     /// Gives back to the store what no call holds.
     pub fn give_back(&self) {
         self.inner.table.give_back_all();
+    }
+
+    /// Asks the store for nothing more. To be called when no call is under way, before the ledger is stopped: that gives
+    /// back all that is leased.
+    pub async fn stop(&self) {
+        self.inner.stopped.store(true, Ordering::Relaxed);
+        self.inner.table.hub.wake.notify_one();
+        let worker = self.inner.worker.lock().take();
+        if let Some(mut worker) = worker
+            && tokio::time::timeout(LAST, &mut worker).await.is_err()
+        {
+            worker.abort();
+        }
     }
 
     /// What is spent of these budgets now, by rows in the store.

@@ -166,6 +166,10 @@ impl Table {
         self.all().iter().filter(|account| account.leased() != 0).for_each(|account| account.ask_soon(now));
     }
 
+    pub(crate) fn has_leases(&self) -> bool {
+        self.accounts.lock().values().any(|account| account.leased() != 0)
+    }
+
     pub(crate) fn give_back_all(&self) {
         self.all().iter().for_each(Account::give_back);
     }

@@ -20,7 +20,7 @@ pub(super) async fn run(engine: Weak<Inner>, hub: Arc<Hub>) {
     let mut looked = Instant::now();
     let mut told = Told::default();
     loop {
-        let Some(inner) = engine.upgrade() else { return };
+        let Some(inner) = engine.upgrade().filter(|inner| !inner.stopped()) else { return };
         let (look, again) = (inner.config.look, inner.config.again);
         let now = (inner.config.now)();
         if looked.elapsed() >= look {
@@ -29,7 +29,7 @@ pub(super) async fn run(engine: Weak<Inner>, hub: Arc<Hub>) {
             told.alert(&inner, now).await;
         }
         let mut failed = false;
-        while let Some((exchange, asked)) = inner.table.ask() {
+        while let Some((exchange, asked)) = inner.table.ask().filter(|_| !inner.stopped()) {
             match inner.authority.exchange(&exchange).await {
                 Ok(reports) => inner.table.answered(&exchange, &asked, &reports, inner.tick()),
                 Err(error) => {
@@ -55,26 +55,30 @@ pub(super) async fn run(engine: Weak<Inner>, hub: Arc<Hub>) {
     }
 }
 
-/// Asks about all leases whenever some process asked in vain.
+/// Asks about all leases whenever some process asked in vain, and every few seconds, should that not be heard.
 pub(super) async fn listen(engine: Weak<Inner>) {
     const LONG: Duration = Duration::from_secs(5);
     loop {
-        let Some(inner) = engine.upgrade() else { return };
-        let authority = inner.authority.clone();
+        let Some(inner) = engine.upgrade().filter(|inner| !inner.stopped()) else { return };
+        let (authority, look) = (inner.authority.clone(), inner.config.look);
+        // Without a lease nobody can want anything of this process.
+        let leases = inner.table.has_leases();
         drop(inner);
+        if !leases {
+            sleep(look).await;
+            continue;
+        }
         let Ok(mut signals) = authority.signals().await else {
             sleep(Duration::from_secs(1)).await;
             continue;
         };
         loop {
-            match timeout(LONG, signals.next()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => break,
-                Err(_) if engine.strong_count() == 0 => return,
-                Err(_) => continue,
-            }
-            let Some(inner) = engine.upgrade() else { return };
+            let heard = timeout(LONG, signals.next()).await;
+            let Some(inner) = engine.upgrade().filter(|inner| !inner.stopped()) else { return };
             inner.table.ask_holders((inner.config.now)());
+            if matches!(heard, Ok(Err(_))) {
+                break;
+            }
         }
         sleep(PAUSE).await;
     }

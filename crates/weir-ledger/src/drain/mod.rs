@@ -118,7 +118,14 @@ impl Drain {
                 continue;
             }
             match self.turn(source, orders).await {
-                Ok((source, Turn::Done)) => self.kept.extend(source.leave()),
+                Ok((source, Turn::Done)) => match self.store.close_leases(source.instance()).await {
+                    // All that it wrote is charged, so what it held and did not spend is free again.
+                    Ok(()) => self.kept.extend(source.leave()),
+                    Err(error) => {
+                        self.note_down(&error);
+                        left.push(source);
+                    }
+                },
                 Ok((source, turn)) => {
                     moved |= turn == Turn::More;
                     left.push(source);
@@ -141,7 +148,7 @@ impl Drain {
     ) -> Result<(Source, Turn), (Option<Source>, OutOfTime)> {
         let limit = self.batch_rows;
         let read = tokio::task::spawn_blocking(move || {
-            let mut batch = Batch::default();
+            let mut batch = Batch { instance: Some(source.instance()), ..Batch::default() };
             let mut rows = 0;
             let result = source.fill(&mut batch, limit, &mut rows);
             (source, batch, rows, result)
@@ -158,7 +165,7 @@ impl Drain {
             return Err((Some(source), OutOfTime));
         }
         source.stored(rows);
-        let orphans = source.orphans(limit, (self.now)());
+        let orphans = Batch { instance: Some(source.instance()), ..source.orphans(limit, (self.now)()) };
         if turn == Turn::Idle && !orphans.is_empty() {
             stats::add(&self.stats.orphaned, orphans.attempts.len() as u64);
             tracing::warn!(calls = orphans.calls.len(), "closing calls that a crash left open");

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use uuid::Uuid;
+
 use super::live::Live;
 use crate::row::{CallId, Micros};
 use crate::spool::frame::{Frame, Identity, Kind};
@@ -97,6 +99,11 @@ impl Source {
         let origin = Origin::Dead { home, segments, last, spool };
         let live = Live::of_the_dead();
         Ok(Source { origin, stats, live, reading: None, read: BTreeMap::new(), carrying: None })
+    }
+
+    /// The process that wrote it.
+    pub(crate) fn instance(&self) -> Uuid {
+        self.home().instance
     }
 
     pub(crate) fn is_own(&self) -> bool {
