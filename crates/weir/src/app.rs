@@ -296,8 +296,7 @@ async fn shared_limits(config: &weir_config::Config) -> Result<(Arc<Limiter>, Op
 }
 
 fn budgets_config(config: &weir_config::Config) -> BudgetsConfig {
-    let defaults = BudgetsConfig::default();
-    BudgetsConfig { lease: config.ledger.lease.map_or(defaults.lease, |lease| lease.get()), ..defaults }
+    BudgetsConfig { lease: config.ledger.lease.get(), ..BudgetsConfig::default() }
 }
 
 fn ledger_config(config: &weir_config::Config) -> LedgerConfig {

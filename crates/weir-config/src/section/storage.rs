@@ -39,9 +39,8 @@ pub struct Ledger {
     pub on_full: OnFull,
     /// How large the spool may grow while the database is away.
     pub max_spool: Size,
-    /// After how long without use a slice of a budget that this process holds goes back to the store. Without it 30 s.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lease: Option<Duration>,
+    /// After how long without use a slice of a budget that this process holds goes back to the store.
+    pub lease: Duration,
 }
 
 impl Default for Ledger {
@@ -51,7 +50,7 @@ impl Default for Ledger {
             sync_interval: Duration::from_millis(50),
             on_full: OnFull::default(),
             max_spool: Size(1 << 30),
-            lease: None,
+            lease: Duration::from_secs(30),
         }
     }
 }
