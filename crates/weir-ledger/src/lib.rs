@@ -13,6 +13,7 @@ pub mod drain;
 pub mod key;
 mod ledger;
 mod memory;
+pub mod responses;
 pub mod row;
 pub mod spool;
 mod stats;

@@ -13,6 +13,7 @@ mod accounts;
 use self::accounts::MemoryAccounts;
 use crate::accounts::AccountStore;
 use crate::budget::{Authority, Exchange, MemoryAuthority, Report, Signals};
+use crate::responses::{MemoryResponses, ResponseStore};
 use crate::row::{AttemptId, AttemptRow, CallId, CallRow, Facts, Micros, Sum, Text};
 use crate::store::{
     Answer, Batch, CallRecord, Fault, Group, Page, Recent, Spend, SpendQuery, SpendRow, Store, StoreError,
@@ -29,6 +30,7 @@ pub struct MemoryStore {
     poison: Mutex<Option<CallId>>,
     writes: AtomicU64,
     accounts: MemoryAccounts,
+    responses: MemoryResponses,
 }
 
 #[derive(Debug, Default)]
@@ -170,6 +172,10 @@ impl Store for MemoryStore {
 
     fn accounts(&self) -> &dyn AccountStore {
         &self.accounts
+    }
+
+    fn responses(&self) -> &dyn ResponseStore {
+        &self.responses
     }
 
     fn health(&self) -> Answer<'_, StoreHealth> {

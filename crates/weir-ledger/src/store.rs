@@ -12,6 +12,7 @@ use weir_wire::usage::Usage;
 
 use crate::accounts::AccountStore;
 use crate::budget::{Authority, Debits};
+use crate::responses::ResponseStore;
 use crate::row::{AttemptId, AttemptRow, CallId, CallRow, Micros};
 
 /// What a store answers, later.
@@ -32,6 +33,8 @@ pub trait Store: Authority + Send + Sync + fmt::Debug + 'static {
     fn check_totals(&self) -> Answer<'_, Totals>;
     /// Keys, teams, users and budgets.
     fn accounts(&self) -> &dyn AccountStore;
+    /// Answers that clients go on from.
+    fn responses(&self) -> &dyn ResponseStore;
     /// Whether the database answers.
     fn health(&self) -> Answer<'_, StoreHealth>;
     /// Closes all connections.

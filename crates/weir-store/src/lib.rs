@@ -12,6 +12,7 @@ mod error;
 mod migrate;
 mod postgres;
 mod query;
+mod responses;
 mod rollup;
 mod rows;
 mod sqlite;

@@ -4,6 +4,7 @@
 //! that outlasts it is cut, and the next try takes a new one.
 
 mod accounts;
+mod responses;
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, Postgres, Row};
 use tokio::sync::OnceCell;
 use weir_ledger::accounts::AccountStore;
+use weir_ledger::responses::ResponseStore;
 use weir_ledger::{
     Answer, AttemptId, Batch, CallId, CallRecord, Page, Recent, Spend, SpendQuery, Store, StoreError,
     StoreHealth, Totals, Written,
@@ -284,6 +286,10 @@ impl Store for PostgresStore {
 
     fn check_totals(&self) -> Answer<'_, Totals> {
         Box::pin(query::check_totals(self))
+    }
+
+    fn responses(&self) -> &dyn ResponseStore {
+        self
     }
 
     fn accounts(&self) -> &dyn AccountStore {

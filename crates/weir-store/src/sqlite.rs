@@ -14,6 +14,7 @@ use sqlx::{Arguments, AssertSqlSafe, Connection, Row};
 use weir_ledger::accounts::{
     Account, AccountStore, Accounts, AuditEntry, Change, Changed, Kind, Notices, Repeatable, Slice,
 };
+use weir_ledger::responses::{KeptResponse, ResponseStore};
 use weir_ledger::{
     Answer, Batch, CallRecord, Micros, Page, Recent, Spend, SpendQuery, Store, StoreError, StoreHealth,
     Totals, Written,
@@ -24,6 +25,7 @@ use crate::budgets;
 use crate::error::{self, OpenError};
 use crate::migrate;
 use crate::query::{self, Arg, Database, Dialect};
+use crate::responses;
 use crate::rollup::{KEYS, Replayed, Rollup, SPEND_DAILY};
 use crate::rows::{ATTEMPTS, CALLS, Cell, Column, Columns, attempt_cells, call_cells};
 
@@ -274,6 +276,39 @@ impl AccountStore for SqliteStore {
     }
 }
 
+impl SqliteStore {
+    async fn on_writer(
+        &self,
+        doing: &'static str,
+        (sql, args): responses::Asked,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        within(doing, WRITE_PATIENCE, statement(sql, args).fetch_all(&self.writer)).await
+    }
+}
+
+impl ResponseStore for SqliteStore {
+    fn keep<'a>(&'a self, response: &'a KeptResponse) -> Answer<'a, ()> {
+        Box::pin(async {
+            self.on_writer("keep an answer", responses::keep(response)).await?;
+            self.on_writer("forget old answers", responses::sweep(response.created_at)).await.map(drop)
+        })
+    }
+
+    fn chain<'a>(&'a self, owner: &'a str, id: &'a str, now: Micros) -> Answer<'a, Vec<KeptResponse>> {
+        Box::pin(async move {
+            let (doing, (sql, args)) = ("look up an answer", responses::chain(owner, id, now));
+            responses::read(&self.ask(doing, sql, args).await?).map_err(|cause| error::failed(doing, cause))
+        })
+    }
+
+    fn forget<'a>(&'a self, owner: &'a str, id: &'a str) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let gone = self.on_writer("forget an answer", responses::forget(owner, id)).await?;
+            Ok(!gone.is_empty())
+        })
+    }
+}
+
 impl Columns for SqliteRow {
     fn int(&self, at: usize) -> Result<Option<i64>, sqlx::Error> {
         self.try_get(at)
@@ -303,6 +338,10 @@ impl Store for SqliteStore {
 
     fn check_totals(&self) -> Answer<'_, Totals> {
         Box::pin(query::check_totals(self))
+    }
+
+    fn responses(&self) -> &dyn ResponseStore {
+        self
     }
 
     fn accounts(&self) -> &dyn AccountStore {

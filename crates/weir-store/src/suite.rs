@@ -3,6 +3,7 @@
 mod accounts;
 mod budgets;
 mod postgres;
+mod responses;
 mod sqlite;
 
 use std::path::Path;
@@ -46,6 +47,7 @@ async fn run<F: Fixture>(mut empty: impl AsyncFnMut(&'static str) -> F) {
     accounts::accounts_come_in_pages(&empty("account_pages").await).await;
     accounts::a_repeated_request_changes_nothing(&empty("repeated").await).await;
     accounts::writers_do_not_step_on_each_other(&empty("account_writers").await).await;
+    responses::answers_are_their_owners(&empty("responses").await).await;
     accounts::changes_are_told(&empty("told").await).await;
     budgets::leases_are_what_the_plain_store_says(&empty("leases").await).await;
     budgets::processes_that_ask_at_once_never_get_more_than_there_is(&empty("asking").await).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use futures_util::FutureExt;
 use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -21,7 +21,7 @@ use weir_gateway::GatewayError;
 use crate::admin;
 use crate::app::App;
 use crate::extract::caller::caller;
-use crate::handlers::{generation, health, inference, metrics, models, openapi};
+use crate::handlers::{generation, health, inference, metrics, models, openapi, responses};
 use crate::respond::{self, ResponseBody, full};
 use crate::routes::bare;
 
@@ -84,6 +84,9 @@ fn rest(app: Arc<App>) -> Router {
         .route("/models", get(list))
         .route("/models/{*id}", get(model))
         .route("/generation", get(generation_of))
+        .route("/responses/{id}", get(responses::retrieve).delete(responses::delete))
+        .route("/responses/{id}/cancel", post(responses::cancel))
+        .route("/responses/{id}/input_items", get(responses::input_items))
         .route("/health/live", get(|| async { axum::Json(serde_json::json!({ "status": "live" })) }))
         .route("/health/ready", get(|State(app): State<Arc<App>>| async move { json(health::ready(&app)) }))
         .route("/health", get(|State(app): State<Arc<App>>| async move { json(health::detail(&app).await) }))
@@ -163,7 +166,8 @@ async fn wrong_method(method: Method, uri: Uri) -> axum::response::Response {
     (StatusCode::METHOD_NOT_ALLOWED, headers, error.to_body()).into_response()
 }
 
-fn refuse(app: &App, error: &GatewayError) -> axum::response::Response {
+/// An error outside of a call, in OpenAI's shape.
+pub(crate) fn refuse(app: &App, error: &GatewayError) -> axum::response::Response {
     app.metrics.refused(error.words().code.as_deref().unwrap_or("other"));
     respond::error(weir_adapter_openai::front().as_ref(), None, None, error).map(axum::body::Body::new)
 }

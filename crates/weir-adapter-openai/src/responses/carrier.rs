@@ -31,6 +31,11 @@ pub(super) fn pack<T: Serialize>(value: &T) -> String {
     format!("{MARK}{}", STANDARD.encode(json))
 }
 
+/// Whether [`pack`] made this.
+pub(super) fn is_packed(text: &str) -> bool {
+    text.starts_with(MARK)
+}
+
 /// What [`pack`] packed; `None` for anything else.
 pub(super) fn unpack<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
     let bytes = STANDARD.decode(text.strip_prefix(MARK)?).ok()?;

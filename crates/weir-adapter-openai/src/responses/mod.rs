@@ -60,7 +60,6 @@ impl Front for Responses {
             return Err(unsupported("background", "is not supported here: leave it out, or stream"));
         }
         for (name, what) in [
-            ("previous_response_id", "is not supported yet: send the turns before as `input`"),
             ("prompt", "templates live at OpenAI: send their text as `instructions` and `input`"),
             ("conversation", "lives at OpenAI: send the turns before as `input`, or `previous_response_id`"),
         ] {

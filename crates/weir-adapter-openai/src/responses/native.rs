@@ -1,11 +1,13 @@
 //! A request to a provider that has the Responses API itself: the client's bytes, spliced.
 
 use bytes::Bytes;
+use serde_json::Value;
 use weir_adapter::descriptor::Reasons;
 use weir_adapter::{EncodeError, EncodeOptions, Request};
 use weir_wire::peek::{Members, as_str, key_bytes};
 use weir_wire::splice::ObjectSplice;
 
+use super::carrier;
 use crate::parameters::{Fate, fate};
 use crate::rules::Active;
 
@@ -32,6 +34,11 @@ pub(crate) fn encode(
         let value = &body[member.value.clone()];
         match name {
             "previous_response_id" | "conversation" => splice.remove(index),
+            "input" => {
+                if let Some(input) = without_foreign(value, dropped) {
+                    splice.replace(member.value.clone(), input);
+                }
+            }
             "temperature" | "top_p" | "top_logprobs" | "service_tier" | "user" | "metadata"
             | "prompt_cache_key" | "safety_identifier" => match fate(active, name, value, reasoning)? {
                 Fate::Keep => {}
@@ -58,6 +65,39 @@ pub(crate) fn encode(
     }
     defaults(request, active, options, reasoning, &mut splice)?;
     Ok(splice.apply(body))
+}
+
+/// The input without what weir put into the answers of other providers: their reasoning can't be proven here, and ids
+/// that weir made mean nothing. `None` where nothing changes.
+fn without_foreign(raw: &[u8], dropped: &mut Vec<String>) -> Option<Vec<u8>> {
+    memchr::memmem::find(raw, b"\"id\"")?;
+    let mut items: Vec<Value> = serde_json::from_slice(raw).ok()?;
+    let (mut at, mut changed) = (0, false);
+    items.retain_mut(|item| {
+        let path = format!("input[{at}]");
+        at += 1;
+        let made = item["id"].as_str().is_some_and(is_made_here);
+        let packed = item["encrypted_content"].as_str().is_some_and(carrier::is_packed);
+        changed |= made || packed;
+        if item["type"] == "reasoning" && (made || packed) {
+            dropped.push(path);
+            return false;
+        }
+        if made && let Some(members) = item.as_object_mut() {
+            members.shift_remove("id");
+        }
+        true
+    });
+    changed.then(|| Value::Array(items).to_string().into_bytes())
+}
+
+/// Whether weir made this id of an item: a kind, 32 digits of the call's id, the item's place.
+fn is_made_here(id: &str) -> bool {
+    let Some((kind, rest)) = id.split_once('_') else { return false };
+    matches!(kind, "msg" | "rs" | "fc" | "ctc" | "ig")
+        && rest.len() == 34
+        && rest.as_bytes()[12] == b'7'
+        && rest.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 /// Whether the model reasons on this request.

@@ -225,3 +225,30 @@ fn a_failure_within_the_answer_ends_it_as_failed() {
     );
     assert_eq!(failed["sequence_number"], error["sequence_number"].as_u64().unwrap() + 1);
 }
+
+#[test]
+fn what_weir_made_for_others_stays_away_from_openai() {
+    let made = "0198c0ffee0070008000000000000001";
+    let body = json!({"model": "m", "previous_response_id": "resp_1", "input": [
+        {"type": "reasoning", "id": format!("rs_{made}00"), "summary": []},
+        {"type": "reasoning", "id": "rs_x", "summary": [], "encrypted_content": "weir:e30="},
+        {"type": "reasoning", "id": "rs_68af4030592c81938ec0a5fbab4a3e9f05438e46b5f69a3b", "summary": [], "encrypted_content": "gAAAA"},
+        {"type": "message", "id": format!("msg_{made}01"), "role": "assistant", "content": []},
+        {"type": "message", "id": "msg_68af4033", "role": "assistant", "content": []},
+    ]});
+    let descriptor: Descriptor = serde_saphyr::from_str(
+        "{name: x, dialect: openai, title: X, evidence: declared, source: t, date: 2026-01-01, auth: bearer, operations: [chat, responses]}",
+    )
+    .unwrap();
+    let wire = crate::adapter(descriptor).encode(&request(&body).unwrap(), &EncodeOptions::new("m")).unwrap();
+    assert_eq!(
+        (wire.path.as_ref(), &wire.dropped[..]),
+        ("/responses", &["input[0]".to_owned(), "input[1]".to_owned()][..])
+    );
+    let WireBody::Bytes(sent) = &wire.body else { panic!("bytes") };
+    let sent: Value = serde_json::from_slice(sent).unwrap();
+    let expected = json!({"model": "m", "input": [
+        body["input"][2], {"type": "message", "role": "assistant", "content": []}, body["input"][4],
+    ]});
+    assert_eq!(sent, expected);
+}

@@ -14,6 +14,7 @@ use weir_ledger::{CallId, Facts};
 
 use crate::app::App;
 use crate::extract;
+use crate::handlers::responses;
 use crate::respond::{self, ResponseBody};
 use crate::routes::InferenceRoute;
 
@@ -24,13 +25,19 @@ pub async fn serve(app: &App, route: &InferenceRoute, request: Request<Incoming>
     let (head, body) = request.into_parts();
     let request_id = extract::request::request_id(&head.headers, || id.to_string());
     let snapshot = app.snapshot.load_full();
-    match admit(route, &head, body, id, &request_id, started, snapshot).await {
+    match admit(app, route, &head, body, id, &request_id, started, snapshot).await {
         Err(error) => {
             app.metrics.refused(error.words().code.as_deref().unwrap_or("other"));
             respond::error(route.front.as_ref(), Some(&request_id), None, &error)
         }
-        Ok(call) => match app.stack.clone().call(call.clone()).await {
-            Ok(reply) => respond::reply(&call, &request_id, reply),
+        Ok((call, draft)) => match app.stack.clone().call(call.clone()).await {
+            Ok(reply) => {
+                let response = respond::reply(&call, &request_id, reply);
+                match draft {
+                    Some(draft) => responses::keep(draft, response).await,
+                    None => response,
+                }
+            }
             Err(error) => {
                 report(&call, &error);
                 respond::error(route.front.as_ref(), Some(&request_id), Some(&call), &error)
@@ -40,7 +47,9 @@ pub async fn serve(app: &App, route: &InferenceRoute, request: Request<Incoming>
 }
 
 /// A call of everything that the request says.
+#[allow(clippy::too_many_arguments, reason = "each is another part of the request")]
 async fn admit(
+    app: &App,
     route: &InferenceRoute,
     head: &Parts,
     body: Incoming,
@@ -48,12 +57,16 @@ async fn admit(
     request_id: &HeaderValue,
     started: Instant,
     snapshot: Arc<Snapshot>,
-) -> Result<Arc<Call>, GatewayError> {
+) -> Result<(Arc<Call>, Option<responses::Draft>), GatewayError> {
     let headers = &head.headers;
     let caller = extract::caller::caller(&snapshot.keys, headers)?;
     let hops = extract::request::hops(headers)?;
     let options = extract::request::options(headers)?;
     let bytes = extract::request::body(head, body, snapshot.settings.max_body).await?;
+    let (bytes, draft) = match route.front.dialect() == weir_adapter_openai::responses::DIALECT {
+        true => responses::prepare(app, &caller, bytes).await?,
+        false => (bytes, None),
+    };
     let mut request = extract::request::request(route, head, bytes)?;
     request.id = id.to_string();
     // The body took its time: the call began before it.
@@ -73,17 +86,9 @@ async fn admit(
         stream: request.peek().stream,
     };
     let progress = Mutex::new(Progress::default());
-    Ok(Arc::new(Call {
-        id,
-        caller,
-        request,
-        snapshot,
-        facts: Arc::new(facts),
-        options,
-        hops,
-        started,
-        progress,
-    }))
+    let call =
+        Call { id, caller, request, snapshot, facts: Arc::new(facts), options, hops, started, progress };
+    Ok((Arc::new(call), draft))
 }
 
 /// A failure is logged once, here: what is weir's own fault as an error, what is the provider's as a warning.

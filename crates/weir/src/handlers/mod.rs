@@ -7,4 +7,5 @@ pub mod inference;
 pub mod metrics;
 pub mod models;
 pub mod openapi;
+pub mod responses;
 pub mod spend;

@@ -20,6 +20,20 @@ pub fn document() -> Value {
     let id = |place: &str| json!([{ "name": "id", "in": place, "required": true, "schema": { "type": "string" } }]);
     paths.insert("/v1/models".into(), get("What the key may call", json!([])));
     paths.insert("/v1/models/{id}".into(), get("One model; an id may contain `/` and `:`", id("path")));
+    let kept =
+        |summary: &str| json!({ "summary": summary, "parameters": id("path"), "responses": responses() });
+    paths.insert(
+        "/v1/responses/{id}".into(),
+        json!({ "get": kept("An answer that is kept (30 days; the caller's own alone)"), "delete": kept("Forgets an answer") }),
+    );
+    paths.insert(
+        "/v1/responses/{id}/cancel".into(),
+        json!({ "post": kept("None runs in the background: always an error") }),
+    );
+    paths.insert(
+        "/v1/responses/{id}/input_items".into(),
+        json!({ "get": kept("What an answer was asked, with the turns before") }),
+    );
     paths.insert("/v1/generation".into(), get("What one call did and cost", id("query")));
     for (path, summary) in [
         ("/health/live", "Whether the process runs"),
