@@ -36,7 +36,7 @@ pub use migrate::{CURRENT_VERSION, Migrated, migrate};
 pub use nearest::nearest;
 pub use path::{KeyPath, Segment};
 pub use problem::{ConfigError, Location, Problem};
-pub use scalar::{BaseUrl, Duration, Listen, OrOff, Secret, Share, Size, Switch};
+pub use scalar::{BaseUrl, Duration, Listen, Network, OrOff, Secret, Share, Size, Switch};
 pub use schema::{schema, schema_text};
 pub use section::agents::Agent;
 pub use section::budgets::{Budget, BudgetAdmission};

@@ -195,6 +195,12 @@ pub enum GatewayError {
         /// Bytes.
         limit: usize,
     },
+    /// The body came too slowly.
+    #[error("the body came at less than {pace} bytes a second; send it faster, or less of it")]
+    TooSlow {
+        /// Bytes a second.
+        pace: u64,
+    },
     /// The call came through too many gateways.
     #[error("the call passed {0} gateways: they send it to each other")]
     Loop(u32),
@@ -253,6 +259,7 @@ impl GatewayError {
             GatewayError::WrongMethod(_) => 405,
             GatewayError::Conflict { .. } => 409,
             GatewayError::TooLarge { .. } => 413,
+            GatewayError::TooSlow { .. } => 408,
             GatewayError::Attempt { error, .. } => match error {
                 AttemptError::Provider(error) => error.status,
                 AttemptError::Unreachable { .. } => 502,
@@ -338,6 +345,7 @@ impl GatewayError {
             GatewayError::WrongMethod(_) => new(invalid, "method_not_allowed"),
             GatewayError::Conflict { code, .. } => new(invalid, code),
             GatewayError::TooLarge { .. } => new(invalid, "request_too_large"),
+            GatewayError::TooSlow { .. } => new(invalid, "request_timeout"),
             GatewayError::Loop(_) => new(invalid, "gateway_loop"),
             GatewayError::Attempt { error, trail, .. } => attempt_words(error, trail.len()),
             GatewayError::RateLimited { .. } => new("rate_limit_error", "rate_limit_exceeded"),

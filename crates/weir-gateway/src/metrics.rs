@@ -173,7 +173,12 @@ impl Metrics {
 
     /// A call that was refused because a limit was reached.
     pub fn rate_limited(&self, scope: crate::limits::Scope, kind: crate::limits::Kind) {
-        self.limited.with_label_values(&[&format!("{}_{}", scope.name(), kind.name())]).inc();
+        self.limited(&format!("{}_{}", scope.name(), kind.name()));
+    }
+
+    /// A request that was refused because of this limit: one of a few names.
+    pub fn limited(&self, limit: &str) {
+        self.limited.with_label_values(&[limit]).inc();
     }
 
     /// A call of a route that stores answers: `hit` or `miss`, and what it saved in nano-dollars.

@@ -22,6 +22,7 @@ use weir_redis::Redis;
 use crate::accounts::{self, LastGood};
 use crate::adapters::{ADAPTERS, FRONTS};
 use crate::data;
+use crate::extract::address::WrongKeys;
 use crate::listed::Listed;
 use crate::routes::Routes;
 
@@ -87,6 +88,8 @@ pub struct App {
     /// The store's accounts, once they are known.
     book: Mutex<Option<Arc<Book>>>,
     last_good: Option<LastGood>,
+    /// Addresses that try key after key.
+    pub wrong_keys: WrongKeys,
     /// What replicas share, where they share anything.
     pub redis: Option<Redis>,
     source: Source,
@@ -165,6 +168,7 @@ impl App {
             loaded: ArcSwap::from_pointee(loaded),
             book: Mutex::new(None),
             last_good,
+            wrong_keys: WrongKeys::default(),
             redis,
             source,
             draining: AtomicBool::new(false),

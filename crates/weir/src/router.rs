@@ -1,6 +1,7 @@
 //! From a path to what answers it. The routes that call models are matched by hand: they are the hot ones. Everything
 //! else goes through axum.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use weir_gateway::GatewayError;
 
 use crate::admin;
 use crate::app::App;
+use crate::extract::address;
 use crate::extract::caller::caller;
 use crate::handlers::{generation, health, inference, metrics, models, openapi, responses};
 use crate::respond::{self, ResponseBody, full};
@@ -34,12 +36,24 @@ pub struct Service {
     app: Arc<App>,
     rest: Router,
     front: Arc<dyn Front>,
+    peer: IpAddr,
 }
 
 impl Service {
     /// Over a running gateway.
     pub fn new(app: Arc<App>) -> Service {
-        Service { rest: rest(app.clone()), front: weir_adapter_openai::front(), app }
+        Service {
+            rest: rest(app.clone()),
+            front: weir_adapter_openai::front(),
+            app,
+            peer: Ipv4Addr::UNSPECIFIED.into(),
+        }
+    }
+
+    /// For the connection of this peer.
+    pub fn at(mut self, peer: IpAddr) -> Service {
+        self.peer = peer;
+        self
     }
 
     /// When calls are cut as the process ends.
@@ -52,7 +66,11 @@ impl Service {
         if head_size(&request) > MAX_HEAD {
             return too_large_head();
         }
+        let came = Came::of(&request);
         match AssertUnwindSafe(self.dispatch(request)).catch_unwind().await {
+            Ok(response) if response.status() == StatusCode::UNAUTHORIZED => {
+                self.unauthorized(&came, response)
+            }
             Ok(response) => response,
             Err(_) => respond::error(self.front.as_ref(), None, None, &GatewayError::Internal),
         }
@@ -70,6 +88,49 @@ impl Service {
             Ok(response) => response.map(|body| Either::Right(Either::Right(body))),
             Err(never) => match never {},
         }
+    }
+}
+
+/// What is kept of a request in case that its key is wrong.
+struct Came {
+    method: Method,
+    uri: Uri,
+    forwarded: HeaderMap,
+}
+
+impl Came {
+    fn of(request: &Request<Incoming>) -> Came {
+        let mut forwarded = HeaderMap::new();
+        for line in request.headers().get_all(address::FORWARDED) {
+            forwarded.append(address::FORWARDED, line.clone());
+        }
+        Came { method: request.method().clone(), uri: request.uri().clone(), forwarded }
+    }
+}
+
+impl Service {
+    /// The answer to a wrong key: that it is wrong, or, to who has sent too many, that it is too many.
+    fn unauthorized(&self, came: &Came, answer: Response<ResponseBody>) -> Response<ResponseBody> {
+        let loaded = self.app.loaded.load();
+        let server = &loaded.config.server;
+        if server.wrong_keys_per_minute == 0 {
+            return answer;
+        }
+        let client = address::client(self.peer, &came.forwarded, &server.trusted_proxies);
+        let Some(retry_after) =
+            self.app.wrong_keys.count(client, server.wrong_keys_per_minute, std::time::Instant::now())
+        else {
+            return answer;
+        };
+        self.app.metrics.limited("address_wrong_keys_per_minute");
+        let message = format!(
+            "more than {} wrong keys came from this address in a minute (`server.wrong_keys_per_minute`); a valid key is served all the same",
+            server.wrong_keys_per_minute
+        );
+        let error = GatewayError::RateLimited { message, retry_after };
+        let route = self.app.routes.find(&came.method, came.uri.path());
+        let front = route.map_or(self.front.as_ref(), |route| route.front.as_ref());
+        respond::error(front, answer.headers().get("x-request-id"), None, &error)
     }
 }
 

@@ -49,7 +49,9 @@ pub async fn run(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => accept(stream, tls.clone(), &builder, &service, &graceful),
+            Ok((stream, peer)) => {
+                accept(stream, tls.clone(), &builder, service.clone().at(peer.ip()), &graceful);
+            }
             Err(error) => pause(&error).await,
         }
     }
@@ -87,12 +89,12 @@ fn accept(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     builder: &Arc<Builder<TokioExecutor>>,
-    service: &Service,
+    service: Service,
     graceful: &GracefulShutdown,
 ) {
     // Small pieces of a stream must not wait for acknowledgements.
     drop(stream.set_nodelay(true));
-    let (builder, service, watcher) = (builder.clone(), service.clone(), graceful.watcher());
+    let (builder, service, watcher) = (builder.clone(), service, graceful.watcher());
     tokio::spawn(async move {
         match tls {
             None => converse(stream, &builder, service, watcher).await,

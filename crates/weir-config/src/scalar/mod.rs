@@ -4,6 +4,7 @@
 
 mod duration;
 mod listen;
+mod network;
 mod secret;
 mod share;
 mod size;
@@ -12,6 +13,7 @@ mod url;
 
 pub use duration::Duration;
 pub use listen::Listen;
+pub use network::Network;
 pub use secret::Secret;
 pub use share::Share;
 pub use size::Size;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::scalar::{Duration, Listen, OrOff, Secret, Size, Switch};
+use crate::scalar::{Duration, Listen, Network, OrOff, Secret, Size, Switch};
 
 /// Where weir listens, and how it treats its clients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +22,12 @@ pub struct Server {
     pub master_key: Option<Secret>,
     /// The largest request body; a larger one is answered with 413.
     pub max_body: Size,
+    /// Proxies in front: their `x-forwarded-for` is believed, nobody else's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trusted_proxies: Vec<Network>,
+    /// How many wrong keys an address may send in a minute before it gets 429 for them; 0 for any number. Valid keys
+    /// from the same address are served all the same.
+    pub wrong_keys_per_minute: u32,
     /// How long calls may go on after SIGTERM before they are cut.
     pub drain_timeout: Duration,
     /// After so long without data in a stream a comment is sent, so that proxies keep it open; `off` for none.
@@ -52,6 +58,8 @@ impl Default for Server {
             admin_listen: None,
             master_key: None,
             max_body: Size(32 << 20),
+            trusted_proxies: Vec::new(),
+            wrong_keys_per_minute: 60,
             drain_timeout: Duration::from_secs(30),
             sse_keepalive: OrOff::On(Duration::from_secs(15)),
             usage_cost: Switch(true),

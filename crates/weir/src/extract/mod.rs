@@ -1,4 +1,5 @@
 //! What a request's head and body say: who calls, and what is asked.
 
+pub mod address;
 pub mod caller;
 pub mod request;

@@ -5,15 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use weir_adapter::{InvalidRequest, Peek, Request};
 use weir_gateway::{CacheControl, CallOptions, GatewayError};
 
 use crate::routes::InferenceRoute;
 
-/// How long a body may take to arrive.
-const BODY_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a body may take to arrive, beside the time that its size takes at the slowest pace allowed.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+/// The slowest pace of a body, in bytes per second.
+const BODY_PACE: u64 = 16 << 10;
 /// How much of a body that is too large is still read, and thrown away, in bytes and in time. A client that is still
 /// writing when its connection closes sees a reset instead of the answer.
 const THROWN_AWAY: usize = 64 << 20;
@@ -40,15 +42,47 @@ pub async fn body(head: &Parts, mut body: Incoming, limit: usize) -> Result<Byte
     }
     let refuse =
         |message: &str| InvalidRequest { message: message.to_owned(), code: "invalid_request", param: None };
-    match tokio::time::timeout(BODY_PATIENCE, Limited::new(&mut body, limit).collect()).await {
-        Ok(Ok(collected)) => Ok(small_apart(collected.to_bytes())),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+    match paced(&mut body, limit).await {
+        Ok(Some(bytes)) => Ok(small_apart(bytes)),
+        Ok(None) => {
             throw_away(&mut body).await;
             Err(GatewayError::TooLarge { limit })
         }
-        Ok(Err(_)) => Err(refuse("the body broke off").into()),
-        Err(_) => Err(refuse("the body did not arrive within a minute").into()),
+        Err(true) => Err(GatewayError::TooSlow { pace: BODY_PACE }),
+        Err(false) => Err(refuse("the body broke off").into()),
     }
+}
+
+/// Reads a body that comes at its pace; `None`: it is larger than `limit`.
+///
+/// # Errors
+/// Whether it came too slowly; else it broke off.
+async fn paced(body: &mut Incoming, limit: usize) -> Result<Option<Bytes>, bool> {
+    let began = tokio::time::Instant::now();
+    let mut whole: Option<Bytes> = None;
+    let mut pieces = bytes::BytesMut::new();
+    loop {
+        let read = whole.as_ref().map_or(0, Bytes::len) + pieces.len();
+        let patience = BODY_PATIENCE + Duration::from_millis(read as u64 * 1000 / BODY_PACE);
+        let frame = match tokio::time::timeout_at(began + patience, body.frame()).await {
+            Err(_) => return Err(true),
+            Ok(None) => break,
+            Ok(Some(frame)) => frame.map_err(|_| false)?,
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if read + data.len() > limit {
+            return Ok(None);
+        }
+        // Most bodies come in one piece, which is not copied.
+        match whole.take() {
+            None if pieces.is_empty() => whole = Some(data),
+            first => {
+                pieces.extend_from_slice(&first.unwrap_or_default());
+                pieces.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(Some(whole.unwrap_or_else(|| pieces.freeze())))
 }
 
 /// Reads on without keeping anything.

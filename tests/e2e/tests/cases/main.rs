@@ -3,6 +3,7 @@
 //! Cases that are proved nearer to their code: W-005, W-006 and W-008 in `weir-ledger` (spool and its simulated disk),
 //! W-032 in `weir-catalog`, W-035 in `weir-wire` and the adapters. The full forms are run by `tests/long`.
 
+mod abuse;
 mod cache;
 mod dropped;
 mod ends;
