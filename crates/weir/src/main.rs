@@ -77,6 +77,15 @@ fn run_online(cli: &Cli, environment: Environment, output: &mut Output<'_>) -> R
             Some(Command::Check(args)) => commands::check::run(args, global, environment, output).await,
             Some(Command::Doctor(args)) => commands::doctor::run(args, global, environment, output).await,
             Some(Command::Spend(args)) => commands::spend::run(args, global, &environment, output).await,
+            Some(Command::Keys(args)) => {
+                commands::accounts::keys::run(args, global, &environment, output).await
+            }
+            Some(Command::Teams(args)) => {
+                commands::accounts::teams::run(args, global, &environment, output).await
+            }
+            Some(Command::Budgets(args)) => {
+                commands::accounts::budgets::run(args, global, &environment, output).await
+            }
             Some(Command::Explain(args)) => commands::explain::run(args, global, environment, output),
             Some(Command::Simulate(args)) => commands::simulate::run(args, output).await,
             Some(Command::Schema(SchemaArgs { kind: SchemaKind::Openapi })) => {

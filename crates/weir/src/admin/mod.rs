@@ -31,7 +31,7 @@ use weir_gateway::accounts::Book;
 use weir_gateway::{Caller, GatewayError};
 use weir_ledger::{Micros, Store, StoreError};
 
-pub use http::serve;
+pub use http::{run as ask_endpoint, serve};
 
 use crate::app::App;
 

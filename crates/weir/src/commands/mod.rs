@@ -3,11 +3,13 @@
 //! [`parse`] reads the arguments. What needs no gateway is done here ([`run_offline`]); the others each have a
 //! function in the file of their name, called from `main`.
 
+pub mod accounts;
 pub mod check;
 mod completions;
 pub mod doctor;
 mod env;
 pub mod explain;
+pub mod gateway;
 mod init;
 mod man;
 mod models;
@@ -25,6 +27,9 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use weir_config::{ConfigError, Environment, Listen, Loaded, Outside};
 
+pub use accounts::budgets::BudgetsArgs;
+pub use accounts::keys::KeysArgs;
+pub use accounts::teams::TeamsArgs;
 pub use completions::CompletionsArgs;
 pub use env::EnvArgs;
 pub use init::InitArgs;
@@ -100,6 +105,17 @@ pub enum Command {
         after_help = "Examples:\n  weir models --capability vision,tools --max-input-price 1.00 --sort price\n  weir models gpt-4o"
     )]
     Models(ModelsArgs),
+    /// Make, list, change, rotate and revoke virtual keys
+    #[command(
+        after_help = "Examples:\n  weir keys create --name ci --budget 5/day\n  weir keys list\n  weir keys rotate ci --grace 2h"
+    )]
+    Keys(KeysArgs),
+    /// Make, list, change and remove teams
+    #[command(after_help = "Example:\n  weir teams create --name platform --budget 500/month")]
+    Teams(TeamsArgs),
+    /// Make, list, change and remove budgets that stand by themselves
+    #[command(after_help = "Example:\n  weir budgets create 100/day")]
+    Budgets(BudgetsArgs),
     /// Show what was spent
     #[command(after_help = "Example:\n  weir spend --by model,key --since 7d")]
     Spend(SpendArgs),
@@ -265,13 +281,27 @@ impl Global {
     /// Where the running gateway is: `--url`, `WEIR_URL`, else where `loaded` says that it listens. Without a slash
     /// at its end.
     pub fn gateway_url(&self, environment: &Environment, loaded: Option<&Loaded>) -> String {
+        self.address(environment, loaded, |server| server.listen)
+    }
+
+    /// Where the running gateway's admin API is: the same, but the configuration's `admin_listen` goes before `listen`.
+    pub fn admin_url(&self, environment: &Environment, loaded: Option<&Loaded>) -> String {
+        self.address(environment, loaded, |server| server.admin_listen.unwrap_or(server.listen))
+    }
+
+    fn address(
+        &self,
+        environment: &Environment,
+        loaded: Option<&Loaded>,
+        listen: fn(&weir_config::Server) -> Listen,
+    ) -> String {
         let named = self.url.as_deref().or_else(|| environment.get_filled("WEIR_URL"));
         if let Some(url) = named {
             return url.trim_end_matches('/').to_owned();
         }
         let server = loaded.map(|loaded| loaded.config.server.clone()).unwrap_or_default();
         let scheme = if server.tls.is_some() { "https" } else { "http" };
-        let mut address = server.listen.0;
+        let mut address = listen(&server).0;
         // A listener on every address is reached on loopback.
         if address.ip().is_unspecified() {
             address.set_ip(if address.is_ipv6() {

@@ -20,7 +20,7 @@ pub async fn run(
     output: &mut Output<'_>,
 ) -> Result<(), CommandError> {
     let loaded = global.load(environment)?;
-    let url = global.gateway_url(environment, Some(&loaded));
+    let url = global.admin_url(environment, Some(&loaded));
     let answer = match ask_gateway(args, &url, global.gateway_key(environment)).await? {
         Some(answer) => answer,
         None if global.url.is_some() => {
