@@ -31,7 +31,6 @@ const ORDERED: &str = "remove it, or write `ordered`";
 
 /// Everything that nothing acts on yet.
 pub const UNSUPPORTED: &[Unsupported] = &[
-    unsupported("server.admin_listen", &[], "remove it; /metrics is at `listen`"),
     unsupported("server.allow_faults", OFF, REMOVE),
     unsupported("backends", &[], REMOVE),
     unsupported("agents", &[], REMOVE),

@@ -254,7 +254,6 @@ fn a_variable_can_not_change_the_structure() {
 fn what_nothing_acts_on_is_refused() {
     for (text, path) in [
         ("budgets: [{limit: 5, period: day}]\n", "budgets"),
-        ("server: {admin_listen: '127.0.0.1:4001'}\n", "server.admin_listen"),
         ("server: {allow_faults: true}\n", "server.allow_faults"),
         ("models: {m: {strategy: weighted, targets: [a/b]}}\n", "models.m.strategy"),
         ("models: {m: {targets: [{model: a/b, weight: 2}]}}\n", "models.m.targets[0].weight"),

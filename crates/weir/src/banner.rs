@@ -49,6 +49,9 @@ impl Banner {
         let key =
             if open { "none needed on this machine" } else { "one of yours, as `Authorization: Bearer KEY`" };
         let _ = writeln!(text, "  API      {url}/v1    key: {key}");
+        if let Some(admin) = config.server.admin_listen {
+            let _ = writeln!(text, "  Admin    {scheme}://{admin}/admin/v1, /metrics");
+        }
         let _ = writeln!(text, "  Data     {}", data(config));
         let model = resolved.loaded.config.models.keys().find(|name| !name.contains('*')).cloned();
         let model = model

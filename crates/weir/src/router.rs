@@ -30,10 +30,22 @@ use crate::routes::bare;
 /// The largest head of a request, in bytes.
 const MAX_HEAD: usize = 64 << 10;
 
+/// What a listener answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Everything.
+    All,
+    /// Calls; administration has a listener of its own.
+    Clients,
+    /// Administration and metrics, no calls.
+    Operators,
+}
+
 /// Everything that answers.
 #[derive(Clone)]
 pub struct Service {
     app: Arc<App>,
+    side: Side,
     rest: Router,
     front: Arc<dyn Front>,
     peer: IpAddr,
@@ -41,9 +53,10 @@ pub struct Service {
 
 impl Service {
     /// Over a running gateway.
-    pub fn new(app: Arc<App>) -> Service {
+    pub fn new(app: Arc<App>, side: Side) -> Service {
         Service {
-            rest: rest(app.clone()),
+            side,
+            rest: rest(app.clone(), side),
             front: weir_adapter_openai::front(),
             app,
             peer: Ipv4Addr::UNSPECIFIED.into(),
@@ -77,7 +90,8 @@ impl Service {
     }
 
     async fn dispatch(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {
-        if let Some(route) = self.app.routes.find(request.method(), request.uri().path()) {
+        let route = self.app.routes.find(request.method(), request.uri().path());
+        if let Some(route) = route.filter(|_| self.side != Side::Operators) {
             return inference::serve(&self.app, route, request).await;
         }
         if let Some(uri) = bare_uri(request.uri()) {
@@ -134,28 +148,27 @@ impl Service {
     }
 }
 
-fn rest(app: Arc<App>) -> Router {
-    Router::new()
-        .route(
-            "/",
-            get(|| async {
-                concat!("weir ", env!("CARGO_PKG_VERSION"), ": point an OpenAI client at /v1\n")
-            }),
-        )
-        .route("/models", get(list))
-        .route("/models/{*id}", get(model))
-        .route("/generation", get(generation_of))
-        .route("/responses/{id}", get(responses::retrieve).delete(responses::delete))
-        .route("/responses/{id}/cancel", post(responses::cancel))
-        .route("/responses/{id}/input_items", get(responses::input_items))
-        .route("/health/live", get(|| async { axum::Json(serde_json::json!({ "status": "live" })) }))
-        .route("/health/ready", get(|State(app): State<Arc<App>>| async move { json(health::ready(&app)) }))
-        .route("/health", get(|State(app): State<Arc<App>>| async move { json(health::detail(&app).await) }))
-        .route("/metrics", get(|State(app): State<Arc<App>>| async move { metrics::text(&app) }))
-        .route("/admin", any(admin::serve))
-        .route("/admin/{*path}", any(admin::serve))
-        .route("/openapi.json", get(|| async { axum::Json(openapi::document()) }))
-        .fallback(nothing)
+fn rest(app: Arc<App>, side: Side) -> Router {
+    let mut router = common();
+    if side != Side::Operators {
+        router = router
+            .route("/models", get(list))
+            .route("/models/{*id}", get(model))
+            .route("/generation", get(generation_of))
+            .route("/responses/{id}", get(responses::retrieve).delete(responses::delete))
+            .route("/responses/{id}/cancel", post(responses::cancel))
+            .route("/responses/{id}/input_items", get(responses::input_items))
+            .fallback(nothing);
+    } else {
+        router = router.fallback(elsewhere);
+    }
+    if side != Side::Clients {
+        router = router
+            .route("/metrics", get(|State(app): State<Arc<App>>| async move { metrics::text(&app) }))
+            .route("/admin", any(admin::serve))
+            .route("/admin/{*path}", any(admin::serve));
+    }
+    router
         .method_not_allowed_fallback(wrong_method)
         // What is JSON must not be taken for a page.
         .layer(SetResponseHeaderLayer::if_not_present(
@@ -163,6 +176,28 @@ fn rest(app: Arc<App>) -> Router {
             HeaderValue::from_static("nosniff"),
         ))
         .with_state(app)
+}
+
+/// What every listener answers.
+fn common() -> Router<Arc<App>> {
+    Router::new()
+        .route(
+            "/",
+            get(|| async {
+                concat!("weir ", env!("CARGO_PKG_VERSION"), ": point an OpenAI client at /v1\n")
+            }),
+        )
+        .route("/health/live", get(|| async { axum::Json(serde_json::json!({ "status": "live" })) }))
+        .route("/health/ready", get(|State(app): State<Arc<App>>| async move { json(health::ready(&app)) }))
+        .route("/health", get(|State(app): State<Arc<App>>| async move { json(health::detail(&app).await) }))
+        .route("/openapi.json", get(|| async { axum::Json(openapi::document()) }))
+}
+
+/// On the operators' listener, everything else is at the clients'.
+async fn elsewhere(method: Method, uri: Uri, State(app): State<Arc<App>>) -> axum::response::Response {
+    let path: String = uri.path().chars().take(100).collect();
+    let message = format!("nothing answers {method} {path} at `admin_listen`; calls go to `listen`");
+    refuse(&app, &GatewayError::NotFound(message))
 }
 
 async fn list(State(app): State<Arc<App>>, headers: HeaderMap) -> axum::response::Response {

@@ -10,13 +10,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{App, Error, Source};
 use crate::banner::Banner;
-use crate::router::Service;
+use crate::router::{Service, Side};
 use crate::{accounts, listed, reload, serve, telemetry};
 
 /// How long the ledger may take to move its last rows to the store.
 const FLUSH: Duration = Duration::from_secs(5);
 /// The same where the drain time was used up: whoever stopped the process waits. What is left is in the spool.
 const FLUSH_AFTER_CUT: Duration = Duration::from_millis(500);
+
+/// How long answers to operators may still take at the end.
+const ANSWERS: Duration = Duration::from_secs(2);
 
 /// Runs the gateway until a signal ends it.
 ///
@@ -35,6 +38,13 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     let listener = listen(address).map_err(|error| {
         format!("can't listen on {address}: {error}; choose another with --listen or `server.listen`")
     })?;
+    let operators = config.server.admin_listen.map(|address| {
+        let address = address.0;
+        listen(address).map_err(|error| {
+            format!("can't listen on {address}: {error}; choose another for `server.admin_listen`")
+        })
+    });
+    let operators = operators.transpose()?;
     let mut banner = Banner::new(&resolved, listener.local_addr()?, tls.is_some());
     let app = App::start(source, resolved).await?;
     banner.print();
@@ -42,8 +52,20 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     tokio::spawn(accounts::watch(app.clone()));
     tokio::spawn(listed::ask_regularly(app.clone()));
     let drain = config.server.drain_timeout.get();
-    let complete =
-        serve::run(listener, tls, Service::new(app.clone()), stop(app.clone(), drain)?, drain).await;
+    let stop = stop(app.clone(), drain)?;
+    let side = if operators.is_some() { Side::Clients } else { Side::All };
+    // The operators' listener stays till the calls are over: how the drain goes can be seen there.
+    let (over, is_over) = tokio::sync::oneshot::channel::<()>();
+    let operators = operators.map(|listener| {
+        let service = Service::new(app.clone(), Side::Operators);
+        let until = async move { drop(is_over.await) };
+        tokio::spawn(serve::run(listener, tls.clone(), service, until, ANSWERS))
+    });
+    let complete = serve::run(listener, tls, Service::new(app.clone(), side), stop, drain).await;
+    drop(over);
+    if let Some(operators) = operators {
+        drop(operators.await);
+    }
     if !complete {
         tracing::warn!("calls were still under way when the drain time was over; their rows say so");
     }

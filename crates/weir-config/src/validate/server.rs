@@ -17,6 +17,10 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
 /// Nobody else's machine may call without a key.
 fn check_listeners(config: &Config, findings: &mut Findings) {
     let server = &config.server;
+    if server.admin_listen.is_some_and(|admin| admin == server.listen && admin.0.port() != 0) {
+        let path = KeyPath::from(["server", "admin_listen"]);
+        findings.add(path, "is the same address as `listen`; choose another port, or remove it");
+    }
     if server.master_key.is_some() {
         return;
     }

@@ -133,12 +133,7 @@ impl Gateway {
     }
 
     /// The same endpoint, asked without a gateway.
-    async fn ask_store(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Value, CommandError> {
+    async fn ask_store(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, CommandError> {
         let failed = |error: String| CommandError::Failed(error);
         let config = &self.loaded.config;
         let store = weir_store::open(config.store.url.expose(), &config.data_dir)

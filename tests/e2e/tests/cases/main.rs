@@ -4,6 +4,7 @@
 //! W-032 in `weir-catalog`, W-035 in `weir-wire` and the adapters. The full forms are run by `tests/long`.
 
 mod abuse;
+mod accounts;
 mod cache;
 mod dropped;
 mod ends;
