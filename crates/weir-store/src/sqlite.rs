@@ -4,6 +4,7 @@
 //! survive the machine. A batch is one commit, so that is a few syncs a second.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{
@@ -96,10 +97,9 @@ async fn write_new(connection: &mut SqliteConnection, batch: &Batch) -> Result<O
     let attempts: Vec<_> = batch.attempts.iter().map(attempt_cells).collect();
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut new = 0;
-    for (table, columns, rows) in [("calls", &CALLS[..], &calls), ("attempts", &ATTEMPTS[..], &attempts)] {
+    for (inserts, rows) in [(&*INSERT_CALLS, &calls), (&*INSERT_ATTEMPTS, &attempts)] {
         for chunk in chunks(rows) {
-            let sql = insert(table, columns, chunk.len(), "ON CONFLICT DO NOTHING");
-            new += bound(sql, chunk)?.execute(&mut *tx).await?.rows_affected();
+            new += bound(inserts.of(chunk.len()), chunk)?.execute(&mut *tx).await?.rows_affected();
         }
     }
     if new != batch.len() as u64 {
@@ -117,14 +117,13 @@ async fn write_missing(connection: &mut SqliteConnection, batch: &Batch) -> Resu
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut old = Replayed::default();
     for row in &batch.calls {
-        let sql = insert("calls", &CALLS, 1, "ON CONFLICT DO NOTHING");
-        if bound(sql, &[call_cells(row)])?.execute(&mut *tx).await?.rows_affected() == 0 {
+        if bound(INSERT_CALLS.of(1), &[call_cells(row)])?.execute(&mut *tx).await?.rows_affected() == 0 {
             old.calls.insert(row.id);
         }
     }
     for row in &batch.attempts {
-        let sql = insert("attempts", &ATTEMPTS, 1, "ON CONFLICT DO NOTHING");
-        if bound(sql, &[attempt_cells(row)])?.execute(&mut *tx).await?.rows_affected() == 0 {
+        if bound(INSERT_ATTEMPTS.of(1), &[attempt_cells(row)])?.execute(&mut *tx).await?.rows_affected() == 0
+        {
             old.attempts.insert(row.id);
         }
     }
@@ -135,16 +134,40 @@ async fn write_missing(connection: &mut SqliteConnection, batch: &Batch) -> Resu
 }
 
 async fn add_daily(connection: &mut SqliteConnection, rollup: &Rollup<'_>) -> Result<(), sqlx::Error> {
+    for chunk in chunks(&rollup.cells()) {
+        bound(ADD_DAILY.of(chunk.len()), chunk)?.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// The statements that insert into one table, one for each size of [`CHUNKS`]: made once, because a text of a hundred
+/// thousand bytes costs more than what it inserts.
+struct Inserts([String; CHUNKS.len()]);
+
+static INSERT_CALLS: LazyLock<Inserts> =
+    LazyLock::new(|| Inserts::new("calls", &CALLS, "ON CONFLICT DO NOTHING"));
+static INSERT_ATTEMPTS: LazyLock<Inserts> =
+    LazyLock::new(|| Inserts::new("attempts", &ATTEMPTS, "ON CONFLICT DO NOTHING"));
+static ADD_DAILY: LazyLock<Inserts> =
+    LazyLock::new(|| Inserts::new("spend_daily", &SPEND_DAILY, &add_on_conflict()));
+
+impl Inserts {
+    fn new(table: &str, columns: &[Column], conflict: &str) -> Inserts {
+        Inserts(CHUNKS.map(|rows| insert(table, columns, rows, conflict)))
+    }
+
+    /// The statement for so many rows, which is one of [`CHUNKS`].
+    fn of(&'static self, rows: usize) -> &'static str {
+        let at = CHUNKS.iter().position(|size| *size == rows);
+        &self.0[at.expect("chunks have these sizes only")]
+    }
+}
+
+fn add_on_conflict() -> String {
     let keys: Vec<_> = SPEND_DAILY[..KEYS].iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let sums =
         SPEND_DAILY[KEYS..].iter().map(|(name, _)| format!("\"{name}\" = \"{name}\" + excluded.\"{name}\""));
-    let conflict =
-        format!("ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), sums.collect::<Vec<_>>().join(", "));
-    for chunk in chunks(&rollup.cells()) {
-        let sql = insert("spend_daily", &SPEND_DAILY, chunk.len(), &conflict);
-        bound(sql, chunk)?.execute(&mut *connection).await?;
-    }
-    Ok(())
+    format!("ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), sums.collect::<Vec<_>>().join(", "))
 }
 
 fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
@@ -168,17 +191,27 @@ fn insert(table: &str, columns: &[Column], rows: usize, conflict: &str) -> Strin
 
 type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
 
-fn bound<'q>(sql: String, rows: &[Vec<Cell<'_>>]) -> Result<Statement<'q>, sqlx::Error> {
+/// A statement with the values of these rows. A text that stands in the row before, too, is shared with it: most do, and
+/// each would cost two allocations.
+fn bound<'q>(sql: &'static str, rows: &[Vec<Cell<'_>>]) -> Result<Statement<'q>, sqlx::Error> {
+    let width = rows.first().map_or(0, Vec::len);
     let mut arguments = SqliteArguments::default();
-    arguments.reserve(rows.len() * rows.first().map_or(0, Vec::len), 0);
-    for cell in rows.iter().flatten() {
-        match cell {
-            Cell::Int(value) => arguments.add(*value),
-            Cell::Text(value) => arguments.add(value.as_deref().map(str::to_owned)),
+    arguments.reserve(rows.len() * width, 0);
+    let mut above: Vec<Option<Arc<str>>> = vec![None; width];
+    for row in rows {
+        for (cell, above) in row.iter().zip(&mut above) {
+            match cell {
+                Cell::Int(value) => arguments.add(*value),
+                Cell::Text(None) => arguments.add(None::<Arc<str>>),
+                Cell::Text(Some(text)) => {
+                    let shared = above.take().filter(|above| **above == **text);
+                    arguments.add(above.insert(shared.unwrap_or_else(|| Arc::from(&**text))).clone())
+                }
+            }
+            .map_err(sqlx::Error::Encode)?;
         }
-        .map_err(sqlx::Error::Encode)?;
     }
-    Ok(sqlx::query_with(AssertSqlSafe(sql), arguments))
+    Ok(sqlx::query_with(sql, arguments))
 }
 
 /// A statement with its values.

@@ -13,6 +13,22 @@ use weir_catalog::NanoUsd;
 use weir_gateway::meter::Meter;
 use weir_gateway::{Body, Call, GatewayError, Reply, WritePatience};
 
+// Names that the compiler has checked.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const WEIR_ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
+const WEIR_CACHE: HeaderName = HeaderName::from_static("x-weir-cache");
+const WEIR_COST: HeaderName = HeaderName::from_static("x-weir-cost");
+const WEIR_DROPPED_PARAMS: HeaderName = HeaderName::from_static("x-weir-dropped-params");
+const WEIR_MODEL: HeaderName = HeaderName::from_static("x-weir-model");
+const WEIR_OVERHEAD_US: HeaderName = HeaderName::from_static("x-weir-overhead-us");
+const WEIR_PROVIDER: HeaderName = HeaderName::from_static("x-weir-provider");
+const WEIR_ROUTE: HeaderName = HeaderName::from_static("x-weir-route");
+/// How many headers an answer has room for from the start.
+const HEADERS: usize = 16;
+
 /// What goes to the client: all at once, as it comes, or whatever axum made.
 pub type ResponseBody = Either<Full<Bytes>, Either<Box<Meter>, axum::body::Body>>;
 
@@ -39,17 +55,22 @@ pub fn reply(call: &Call, request_id: &HeaderValue, reply: Reply) -> Response<Re
         response.extensions_mut().insert(WritePatience(write));
     }
     let headers = response.headers_mut();
+    headers.reserve(HEADERS);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if call.request.peek().stream {
         // Proxies must neither store nor collect a stream.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        headers.insert(name("x-accel-buffering"), HeaderValue::from_static("no"));
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
     if let Some(cost) = cost {
-        let text = cost.map_or_else(|| "unknown".to_owned(), |cost| NanoUsd(cost).to_string());
-        set(headers, "x-weir-cost", &text);
+        let mut text = String::with_capacity(24);
+        match cost {
+            Some(cost) => NanoUsd(cost).put(&mut text),
+            None => text.push_str("unknown"),
+        }
+        set(headers, WEIR_COST, &text);
     }
-    headers.insert(name("x-request-id"), request_id.clone());
+    headers.insert(REQUEST_ID, request_id.clone());
     call_headers(headers, call);
     response
 }
@@ -68,14 +89,12 @@ pub fn error(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(after) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(after.as_millis().div_ceil(1000) as u64));
-        headers.insert(name("retry-after-ms"), HeaderValue::from(after.as_millis() as u64));
+        headers.insert(RETRY_AFTER_MS, HeaderValue::from(after.as_millis() as u64));
     }
-    headers.insert(
-        name("x-should-retry"),
-        HeaderValue::from_static(if error.should_retry() { "true" } else { "false" }),
-    );
+    headers
+        .insert(SHOULD_RETRY, HeaderValue::from_static(if error.should_retry() { "true" } else { "false" }));
     if let Some(request_id) = request_id {
-        headers.insert(name("x-request-id"), request_id.clone());
+        headers.insert(REQUEST_ID, request_id.clone());
     }
     if let Some(call) = call {
         call_headers(headers, call);
@@ -88,36 +107,30 @@ fn call_headers(headers: &mut HeaderMap, call: &Call) {
     let overhead = call.overhead(Instant::now());
     let progress = call.progress.lock();
     if let Some(target) = &progress.target {
-        set(headers, "x-weir-provider", &target.provider.name);
-        set(headers, "x-weir-model", &target.model);
+        set(headers, WEIR_PROVIDER, &target.provider.name);
+        set(headers, WEIR_MODEL, &target.model);
     }
     if let Some(rate) = &progress.rate {
         limits::headers(headers, rate);
     }
     if let Some(route) = &progress.route {
-        set(headers, "x-weir-route", route);
+        set(headers, WEIR_ROUTE, route);
     }
-    headers.insert(name("x-weir-attempts"), HeaderValue::from(progress.attempts));
-    headers.insert(name("x-weir-cache"), HeaderValue::from_static(progress.cache.name()));
+    headers.insert(WEIR_ATTEMPTS, HeaderValue::from(progress.attempts));
+    headers.insert(WEIR_CACHE, HeaderValue::from_static(progress.cache.name()));
     if let Some(age) = progress.cache_age {
         headers.insert(AGE, HeaderValue::from(age.as_secs()));
     }
-    headers.insert(
-        name("x-weir-overhead-us"),
-        HeaderValue::from(u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX)),
-    );
+    headers
+        .insert(WEIR_OVERHEAD_US, HeaderValue::from(u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX)));
     if !progress.dropped.is_empty() {
-        set(headers, "x-weir-dropped-params", &progress.dropped.join(","));
+        set(headers, WEIR_DROPPED_PARAMS, &progress.dropped.join(","));
     }
 }
 
 /// A name of the client's choosing may hold what no header can: it is left out then.
-fn set(headers: &mut HeaderMap, key: &'static str, value: &str) {
+fn set(headers: &mut HeaderMap, key: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::try_from(value) {
-        headers.insert(name(key), value);
+        headers.insert(key, value);
     }
-}
-
-fn name(name: &'static str) -> HeaderName {
-    HeaderName::from_static(name)
 }

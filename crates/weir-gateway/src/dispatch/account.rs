@@ -190,7 +190,9 @@ impl Account {
             } else {
                 ","
             };
-        let text = format!("{comma}\"cost\":{cost},\"cost_details\":{}", self.details(usage));
+        let mut text = String::with_capacity(192);
+        text.extend([comma, "\"cost\":", &cost, ",\"cost_details\":"]);
+        self.put_details(usage, &mut text);
         let mut splice = weir_wire::splice::Splice::new();
         splice.insert(end, text.into_bytes());
         Some(splice.apply(frame))
@@ -211,7 +213,9 @@ impl Account {
     pub fn put_cost_into(&self, place: &mut openai::usage::Usage, usage: &Usage) {
         if let Some(cost) = self.shown(usage).filter(|_| place.cost.is_none()) {
             place.cost = cost.parse::<Number>().ok();
-            if let Ok(details) = serde_json::from_str::<Map<String, Value>>(&self.details(usage)) {
+            let mut text = String::new();
+            self.put_details(usage, &mut text);
+            if let Ok(details) = serde_json::from_str::<Map<String, Value>>(&text) {
                 place.extra.insert("cost_details".to_owned(), Value::Object(details));
             }
         }
@@ -221,15 +225,22 @@ impl Account {
         if !self.show_cost {
             return None;
         }
-        self.cost(usage).map(|cost| weir_catalog::NanoUsd(cost).to_string())
+        self.cost(usage).map(|cost| {
+            let mut text = String::with_capacity(24);
+            weir_catalog::NanoUsd(cost).put(&mut text);
+            text
+        })
     }
 
     /// `{"input":0.000012,"output":0.00004}`: what each class costs, in USD.
-    fn details(&self, usage: &Usage) -> String {
+    fn put_details(&self, usage: &Usage, out: &mut String) {
         let lines =
             self.price.as_ref().and_then(|price| price.breakdown(usage, self.tier)).unwrap_or_default();
-        let lines: Vec<String> =
-            lines.iter().map(|line| format!("\"{}\":{}", line.class.name(), line.cost.round())).collect();
-        format!("{{{}}}", lines.join(","))
+        out.push('{');
+        for (at, line) in lines.iter().enumerate() {
+            out.extend([if at > 0 { ",\"" } else { "\"" }, line.class.name(), "\":"]);
+            line.cost.round().put(out);
+        }
+        out.push('}');
     }
 }

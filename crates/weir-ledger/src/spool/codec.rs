@@ -8,6 +8,7 @@
 //! NUL becomes `?`, because Postgres can't store it.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -206,10 +207,8 @@ fn put_text(out: &mut Vec<u8>, text: &str, cap: usize) {
     put_unsigned(out, text.len() as u64);
     let from = out.len();
     out.extend_from_slice(text.as_bytes());
-    for byte in &mut out[from..] {
-        if *byte == 0 {
-            *byte = b'?';
-        }
+    if out[from..].contains(&0) {
+        out[from..].iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'?');
     }
 }
 
@@ -227,6 +226,26 @@ fn put_opt_text(out: &mut Vec<u8>, text: &Option<Text>, cap: usize) {
 pub(crate) struct Malformed;
 
 type Read<T> = Result<T, Malformed>;
+
+thread_local! {
+    /// Texts read lately, each at a place that its length and ends give: rows repeat them, and a copy of each costs an
+    /// allocation.
+    static LATELY: RefCell<[Option<Text>; 64]> = const { RefCell::new([const { None }; 64]) };
+}
+
+/// A text, shared with an equal one that was read lately.
+fn shared(bytes: &[u8]) -> Read<Text> {
+    let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return Ok("".into()) };
+    let place = usize::from(first.wrapping_mul(31) ^ last.wrapping_mul(7)) ^ bytes.len();
+    LATELY.with_borrow_mut(|lately| {
+        let lately = &mut lately[place % 64];
+        if let Some(text) = lately.as_ref().filter(|text| text.as_bytes() == bytes) {
+            return Ok(text.clone());
+        }
+        let text: Text = std::str::from_utf8(bytes).map_err(|_| Malformed)?.into();
+        Ok(lately.insert(text).clone())
+    })
+}
 
 /// Reads the fields of one payload, first to last.
 struct Fields<'a>(&'a [u8]);
@@ -337,11 +356,18 @@ impl Fields<'_> {
 
     fn text(&mut self) -> Read<Text> {
         let len = usize::try_from(self.unsigned()?).map_err(|_| Malformed)?;
-        Ok(std::str::from_utf8(self.take(len)?).map_err(|_| Malformed)?.into())
+        shared(self.take(len)?)
     }
 
+    /// One of a few words that rows are full of, or another.
     fn word(&mut self) -> Read<Cow<'static, str>> {
-        Ok(Cow::Owned(String::from(&*self.text()?)))
+        const WORDS: [&str; 6] = ["openai", "chat", "anthropic", "embeddings", "completions", "responses"];
+        let len = usize::try_from(self.unsigned()?).map_err(|_| Malformed)?;
+        let word = self.take(len)?;
+        if let Some(known) = WORDS.into_iter().find(|known| known.as_bytes() == word) {
+            return Ok(Cow::Borrowed(known));
+        }
+        Ok(Cow::Owned(std::str::from_utf8(word).map_err(|_| Malformed)?.to_owned()))
     }
 
     fn opt<T>(&mut self, get: fn(&mut Self) -> Read<T>) -> Read<Option<T>> {

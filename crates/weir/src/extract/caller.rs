@@ -50,7 +50,7 @@ pub fn caller(keys: &Keys, headers: &HeaderMap) -> Result<Arc<Caller>, GatewayEr
 /// The key as sent; `None` where there is none.
 fn key(headers: &HeaderMap) -> Result<Option<&str>, GatewayError> {
     let one = |name: &str| {
-        let mut values = headers.get_all(name).iter();
+        let mut values = headers.iter().filter(|(own, _)| own.as_str() == name).map(|(_, value)| value);
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(GatewayError::Unauthenticated("the key's header stands twice")),
             (Some(value), None) => {

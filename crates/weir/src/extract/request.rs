@@ -138,7 +138,7 @@ pub fn request(route: &InferenceRoute, head: &Parts, body: Bytes) -> Result<Requ
 /// A header whose value can't be read, or that asks for what this version does not do.
 pub fn options(headers: &HeaderMap) -> Result<CallOptions, GatewayError> {
     const NOT_YET: [&str; 2] = ["x-weir-max-cost", "x-weir-session-budget"];
-    if let Some(name) = NOT_YET.into_iter().find(|name| headers.contains_key(*name)) {
+    if let Some(name) = NOT_YET.into_iter().find(|name| one(headers, name).is_some()) {
         return Err(wrong(name, "is not supported by this version: the call would not be held to it"));
     }
     let switch = |name: &str, on: &str, off: &str| match text(headers, name)? {
@@ -217,17 +217,22 @@ pub fn hops(headers: &HeaderMap) -> Result<u32, GatewayError> {
 /// # Errors
 /// A value that is not visible ASCII, or longer than 256 bytes.
 pub fn text<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, GatewayError> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
+    let Some(value) = one(headers, name) else { return Ok(None) };
     match value.to_str() {
         Ok(text) if text.len() <= 4096 => Ok(Some(text.trim())),
         _ => Err(wrong(name, "must be visible ASCII of at most 4096 bytes")),
     }
 }
 
+/// The first value of a header. Of the few headers that a request has, comparing each is cheaper than the hash that
+/// `HeaderMap::get` makes of a name.
+pub fn one<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h HeaderValue> {
+    headers.iter().find(|(own, _)| own.as_str() == name).map(|(_, value)| value)
+}
+
 /// The client's `x-request-id`, or one made of the call's id.
 pub fn request_id(headers: &HeaderMap, made: impl FnOnce() -> String) -> HeaderValue {
-    let given = headers
-        .get("x-request-id")
+    let given = one(headers, "x-request-id")
         .filter(|value| !value.is_empty() && value.len() <= 200 && value.to_str().is_ok());
     given.cloned().unwrap_or_else(|| HeaderValue::try_from(made()).expect("an id is visible ASCII"))
 }
