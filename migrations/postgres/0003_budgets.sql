@@ -18,6 +18,8 @@ CREATE TABLE budget_leases (
     "granted" BIGINT NOT NULL,
     "returned" BIGINT NOT NULL,
     "drained" BIGINT NOT NULL,
+    -- The number of the process's last question. What comes after a later one comes too late.
+    "said" BIGINT NOT NULL,
     PRIMARY KEY ("budget", "lease", "instance")
 );
 
@@ -35,4 +37,10 @@ CREATE TABLE budget_alerts (
     "window" BIGINT NOT NULL,
     "millionths" BIGINT NOT NULL,
     PRIMARY KEY ("budget", "window", "millionths")
+);
+
+-- Processes whose leases are closed: what they asked last, and what was done late, leases nothing any more.
+CREATE TABLE budget_closed (
+    "instance" TEXT NOT NULL,
+    PRIMARY KEY ("instance")
 );

@@ -18,6 +18,8 @@ CREATE TABLE budget_leases (
     "granted" INTEGER NOT NULL,
     "returned" INTEGER NOT NULL,
     "drained" INTEGER NOT NULL,
+    -- The number of the process's last question. What comes after a later one comes too late.
+    "said" INTEGER NOT NULL,
     PRIMARY KEY ("budget", "lease", "instance")
 ) STRICT, WITHOUT ROWID;
 
@@ -35,4 +37,10 @@ CREATE TABLE budget_alerts (
     "window" INTEGER NOT NULL,
     "millionths" INTEGER NOT NULL,
     PRIMARY KEY ("budget", "window", "millionths")
+) STRICT, WITHOUT ROWID;
+
+-- Processes whose leases are closed: what they asked last, and what was done late, leases nothing any more.
+CREATE TABLE budget_closed (
+    "instance" TEXT NOT NULL,
+    PRIMARY KEY ("instance")
 ) STRICT, WITHOUT ROWID;

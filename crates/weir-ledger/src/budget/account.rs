@@ -267,9 +267,11 @@ impl Account {
         state.queue_if(true, self);
     }
 
-    /// Puts it back into the queue.
-    pub(crate) fn ask_again(self: &Arc<Account>) {
-        self.state.lock().queue_if(true, self);
+    /// The store did not answer: the same is to be asked again.
+    pub(crate) fn failed(self: &Arc<Account>) {
+        let mut state = self.state.lock();
+        state.lanes.iter_mut().for_each(Lane::failed);
+        state.queue_if(true, self);
     }
 
     /// How it stands.

@@ -17,6 +17,8 @@ use crate::store::Answer;
 pub struct Exchange {
     /// The process.
     pub instance: Uuid,
+    /// Counts its exchanges. One that is done after a later one about the same lease changes nothing.
+    pub number: i64,
     /// Per budget and lease, ordered by both, each once.
     pub asks: Vec<Ask>,
 }

@@ -28,6 +28,10 @@ pub(super) struct Lane {
     used_at: u64,
     /// Whether something was settled that the last report can't know.
     stale: bool,
+    /// Whether a question is on its way.
+    asked: bool,
+    /// Whether a question got no answer, and may yet be heard.
+    unsure: bool,
     pub(super) report: Option<Report>,
     /// The first window that the report's sum counts.
     report_from: Micros,
@@ -50,6 +54,8 @@ impl Lane {
             wanted: 0,
             used_at: 0,
             stale: false,
+            asked: false,
+            unsure: false,
             report: None,
             report_from: 0,
             answered_at: None,
@@ -106,7 +112,17 @@ impl Lane {
     /// Whether the store knows something that this process should.
     pub(super) fn is_stale(&self) -> bool {
         let drains = self.hard && self.report.is_some_and(|report| report.drained != self.settled);
-        self.stale || drains || self.returned != self.confirmed
+        self.stale || drains || self.gives()
+    }
+
+    fn gives(&self) -> bool {
+        self.unsure || self.returned != self.confirmed
+    }
+
+    /// The store did not answer.
+    pub(super) fn failed(&mut self) {
+        self.unsure |= self.asked && self.hard;
+        self.asked = false;
     }
 
     pub(super) fn want_look(&mut self) {
@@ -115,7 +131,10 @@ impl Lane {
 
     /// Whether nothing is left that anybody would miss.
     pub(super) fn is_quiet(&self) -> bool {
-        self.held == 0 && !self.is_stale() && (!self.hard || self.granted - self.returned - self.settled == 0)
+        self.held == 0
+            && !self.asked
+            && !self.is_stale()
+            && (!self.hard || self.granted - self.returned - self.settled == 0)
     }
 
     /// Gives back what is free but for `keep`; true when there is something to tell the store.
@@ -138,10 +157,11 @@ impl Lane {
         let sum = waiting.iter().fold(0i64, |sum, (_, amount)| sum.saturating_add(*amount));
         let debt = if self.hard { (-free).max(0) } else { 0 };
         let wants = self.topping || need > 0 || debt > 0;
-        let gives = self.returned != self.confirmed;
+        let gives = self.gives();
         if !(wants || gives || self.is_stale() || self.report.is_none()) {
             return None;
         }
+        self.asked = true;
         Some(Ask {
             budget: budget.clone(),
             lease: self.hard.then_some(self.lease),
@@ -163,6 +183,8 @@ impl Lane {
             self.settled = self.settled.saturating_add(report.drained);
             self.wanted = report.wanted;
         }
+        self.asked = false;
+        self.unsure &= ask.only_reads();
         self.granted = self.granted.max(report.granted);
         self.confirmed = self.confirmed.max(ask.returned).max(report.returned).min(self.returned);
         if self.held == 0 && report.drained > self.settled {

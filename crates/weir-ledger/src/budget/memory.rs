@@ -24,6 +24,7 @@ struct Lease {
     granted: i64,
     returned: i64,
     drained: i64,
+    said: i64,
 }
 
 impl Lease {
@@ -38,6 +39,7 @@ struct Books {
     leases: BTreeMap<(Text, Micros, Uuid), Lease>,
     wanted: BTreeMap<Text, i64>,
     alerts: BTreeSet<(Text, Micros, u32)>,
+    closed: BTreeSet<Uuid>,
 }
 
 impl MemoryAuthority {
@@ -80,8 +82,7 @@ impl MemoryAuthority {
     /// Does at once what [`Authority::exchange`] answers.
     pub fn exchange_now(&self, exchange: &Exchange) -> Vec<Report> {
         let mut books = self.books.lock();
-        let reports: Vec<Report> =
-            exchange.asks.iter().map(|ask| books.answer(exchange.instance, ask)).collect();
+        let reports: Vec<Report> = exchange.asks.iter().map(|ask| books.answer(exchange, ask)).collect();
         if reports.iter().any(|report| report.in_vain) {
             self.in_vain.notify_waiters();
         }
@@ -90,7 +91,9 @@ impl MemoryAuthority {
 
     /// Does at once what [`Authority::close_leases`] answers.
     pub fn close_now(&self, instance: Uuid) {
-        self.books.lock().leases.retain(|(_, _, holder), _| *holder != instance);
+        let mut books = self.books.lock();
+        books.closed.insert(instance);
+        books.leases.retain(|(_, _, holder), _| *holder != instance);
     }
 }
 
@@ -102,23 +105,30 @@ impl Books {
         self.spent.range((budget.clone(), from)..=(budget.clone(), until)).map(|(_, spent)| *spent).sum()
     }
 
-    fn answer(&mut self, instance: Uuid, ask: &super::Ask) -> Report {
+    fn answer(&mut self, exchange: &Exchange, ask: &super::Ask) -> Report {
+        let instance = exchange.instance;
         let spent = self.spent(&ask.budget, ask.counts.0, ask.counts.1);
         let Some(lease) = ask.lease else { return Report { spent, ..Report::default() } };
         let key = |instance| (ask.budget.clone(), lease, instance);
         let mut own = self.leases.get(&key(instance)).copied().unwrap_or_default();
-        own.returned = own.returned.max(ask.returned);
+        let late = self.closed.contains(&instance) || own.said > exchange.number;
+        let only_reads = ask.only_reads() || late;
+        if !only_reads {
+            own.returned = own.returned.max(ask.returned);
+        }
         let others = self.leases.range(key(Uuid::nil())..=key(Uuid::max()));
         let others = others.filter(|((_, _, holder), held)| *holder != instance && held.outstanding() > 0);
         let (held, holders) =
             others.fold((0, 0), |(sum, count), (_, held)| (sum + held.outstanding(), count + 1));
-        let Lease { granted, returned, drained } = own;
-        let more = grant(ask, &Holding { spent, others: held, holders, granted, returned, drained });
+        let Lease { granted, returned, drained, .. } = own;
+        let holding = Holding { spent, others: held, holders, granted, returned, drained };
+        let more = if only_reads { 0 } else { grant(ask, &holding) };
         own.granted += more;
-        if own.granted != 0 {
+        if !only_reads {
+            own.said = exchange.number;
             self.leases.insert(key(instance), own);
         }
-        let in_vain = ask.need > 0 && own.granted == ask.granted;
+        let in_vain = !only_reads && ask.need > 0 && own.granted == ask.granted;
         let before = self.wanted.get(&ask.budget).copied().unwrap_or_default();
         if in_vain {
             self.wanted.insert(ask.budget.clone(), before + 1);

@@ -18,6 +18,8 @@ mod period;
 mod reservation;
 mod scope;
 mod set;
+#[cfg(test)]
+mod sim;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -45,6 +45,7 @@ pub(crate) struct Table {
     pub(crate) hub: Arc<Hub>,
     accounts: Mutex<HashMap<Text, Arc<Account>>>,
     tickets: AtomicU64,
+    exchanges: AtomicI64,
 }
 
 /// Those of an exchange whose answers are waited for.
@@ -58,6 +59,7 @@ impl Table {
             hub: Arc::default(),
             accounts: Mutex::default(),
             tickets: AtomicU64::new(0),
+            exchanges: AtomicI64::new(0),
         }
     }
 
@@ -134,7 +136,8 @@ impl Table {
         // Processes that lock in the same order don't wait for each other in a circle.
         asks.sort_by(|(a, _), (b, _)| (&a.budget, a.lease, a.counts).cmp(&(&b.budget, b.lease, b.counts)));
         let (asks, asked) = asks.into_iter().unzip();
-        Some((Exchange { instance: self.instance, asks }, asked))
+        let number = self.exchanges.fetch_add(1, Ordering::Relaxed) + 1;
+        Some((Exchange { instance: self.instance, number, asks }, asked))
     }
 
     /// Takes in what the store answered.
@@ -146,7 +149,7 @@ impl Table {
 
     /// The store did not answer: the same is to be asked again.
     pub(crate) fn failed(&self, asked: &Asked) {
-        asked.iter().for_each(Account::ask_again);
+        asked.iter().for_each(Account::failed);
     }
 
     /// The regular look at everything.

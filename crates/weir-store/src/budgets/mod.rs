@@ -4,7 +4,7 @@
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
 
-use weir_ledger::budget::{Ask, Holding, Report, grant};
+use weir_ledger::budget::{Ask, Exchange, Holding, Report, grant};
 
 use crate::rows::{Columns, Take};
 
@@ -13,6 +13,7 @@ use crate::rows::{Columns, Take};
 struct Found {
     holding: Holding,
     wanted: i64,
+    said: i64,
 }
 
 /// The columns of [`found`], of a row `a` with the ask's budget, lease, and the windows that count.
@@ -44,6 +45,7 @@ fn columns(instance: &str, whole: &str) -> String {
         own("granted", instance),
         own("returned", instance),
         own("drained", instance),
+        own("said", instance),
         r#"COALESCE((SELECT t."times" FROM budget_wanted t WHERE t."budget" = a."budget"), 0)"#.to_owned(),
     ]
     .join(", ")
@@ -59,16 +61,18 @@ fn found(row: &impl Columns) -> Result<Found, sqlx::Error> {
         returned: take.int()?,
         drained: take.int()?,
     };
-    Ok(Found { holding, wanted: take.int()? })
+    let said = take.int()?;
+    Ok(Found { holding, wanted: take.int()?, said })
 }
 
-/// What to answer, and to write.
-fn decide(ask: &Ask, found: &Found) -> Report {
+/// What to answer, and to write where it `writes`.
+fn decide(ask: &Ask, found: &Found, writes: bool) -> Report {
     if ask.lease.is_none() {
         return Report { spent: found.holding.spent, ..Report::default() };
     }
-    let holding = Holding { returned: found.holding.returned.max(ask.returned), ..found.holding };
-    let more = if ask.only_reads() { 0 } else { grant(ask, &holding) };
+    let said = if writes { ask.returned } else { 0 };
+    let holding = Holding { returned: found.holding.returned.max(said), ..found.holding };
+    let more = if writes { grant(ask, &holding) } else { 0 };
     let granted = holding.granted + more;
     let own = granted - holding.returned - holding.drained;
     Report {
@@ -79,11 +83,18 @@ fn decide(ask: &Ask, found: &Found) -> Report {
         leased: holding.others.saturating_add(own.max(0)),
         holders: holding.holders,
         wanted: found.wanted,
-        in_vain: ask.need > 0 && granted == ask.granted,
+        in_vain: writes && ask.need > 0 && granted == ask.granted,
     }
 }
 
-/// Whether the lease has to be written.
-fn changes(found: &Found, report: &Report) -> bool {
-    report.granted != found.holding.granted || report.returned != found.holding.returned
+/// Whether the question changes anything: not when it only reads, not when it comes too late.
+fn writes(exchange: &Exchange, ask: &Ask, found: &Found, closed: bool) -> bool {
+    !closed && !ask.only_reads() && found.said <= exchange.number
 }
+
+/// Whether the leases of the process that is the first parameter are closed.
+const CLOSED: &str = r#"SELECT COUNT(*) FROM budget_closed WHERE "instance" = $1"#;
+const CLOSE: [&str; 2] = [
+    r#"INSERT INTO budget_closed ("instance") VALUES ($1) ON CONFLICT DO NOTHING"#,
+    r#"DELETE FROM budget_leases WHERE "instance" = $1"#,
+];

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use weir_ledger::budget::{Ask, Authority, Debits, Exchange, Report, Signals};
 use weir_ledger::{Answer, Micros, Text};
 
-use super::{changes, columns, decide, found};
+use super::{CLOSE, CLOSED, columns, decide, found, writes};
 use crate::error;
 use crate::postgres::PostgresStore;
 
@@ -17,13 +17,16 @@ const CHANNEL: &str = "weir_budgets";
 
 const LOCK: &str =
     r#"SELECT "budget" FROM budget_wanted WHERE "budget" = ANY($1) ORDER BY "budget" FOR UPDATE"#;
+/// Exchanges of a process don't wait for each other here, but closing its leases waits for them, however late they are.
+const ENTER: &str = "SELECT pg_advisory_xact_lock_shared(hashtextextended($1, 0))";
+const SHUT: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 const MAKE: &str = r#"INSERT INTO budget_wanted ("budget", "times")
 SELECT given."budget", 0 FROM UNNEST($1::text[]) AS given("budget") ORDER BY 1 ON CONFLICT DO NOTHING"#;
-const LEASE: &str = r#"INSERT INTO budget_leases ("budget", "lease", "instance", "granted", "returned", "drained")
-SELECT given."budget", given."lease", $1, given."granted", given."returned", 0
+const LEASE: &str = r#"INSERT INTO budget_leases ("budget", "lease", "instance", "granted", "returned", "drained", "said")
+SELECT given."budget", given."lease", $1, given."granted", given."returned", 0, $6
 FROM UNNEST($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) AS given("budget", "lease", "granted", "returned")
 ORDER BY 1, 2 ON CONFLICT ("budget", "lease", "instance")
-DO UPDATE SET "granted" = excluded."granted", "returned" = excluded."returned""#;
+DO UPDATE SET "granted" = excluded."granted", "returned" = excluded."returned", "said" = excluded."said""#;
 const IN_VAIN: &str = r#"UPDATE budget_wanted SET "times" = "times" + 1 WHERE "budget" = ANY($1)"#;
 const SPENT: &str = r#"INSERT INTO budget_windows ("budget", "window", "spent_nanousd")
 SELECT * FROM UNNEST($1::text[], $2::bigint[], $3::bigint[]) ON CONFLICT ("budget", "window")
@@ -77,16 +80,19 @@ async fn exchange_on(connection: &mut PgConnection, exchange: &Exchange) -> Resu
         exchange.asks.iter().filter(|ask| !ask.only_reads()).map(|ask| ask.budget.to_string()).collect();
     budgets.dedup();
     if budgets.is_empty() {
-        return Ok(read(connection, exchange).await?.into_iter().map(|(_, report)| report).collect());
+        return Ok(read(connection, exchange, true).await?.into_iter().map(|(_, report)| report).collect());
     }
     let mut tx = connection.begin().await?;
+    let instance = exchange.instance.to_string();
+    sqlx::query(ENTER).bind(&instance).execute(&mut *tx).await?;
+    let closed: i64 = sqlx::query_scalar(CLOSED).bind(&instance).fetch_one(&mut *tx).await?;
     let locked = sqlx::query(LOCK).bind(&budgets).fetch_all(&mut *tx).await?;
     if locked.len() < budgets.len() {
         sqlx::query(MAKE).bind(&budgets).execute(&mut *tx).await?;
         sqlx::query(LOCK).bind(&budgets).execute(&mut *tx).await?;
     }
     // A new statement, so that it sees what others did before they let go of the lock.
-    let answers = read(&mut tx, exchange).await?;
+    let answers = read(&mut tx, exchange, closed != 0).await?;
     write(&mut tx, exchange, &answers).await?;
     tx.commit().await?;
     Ok(answers.into_iter().map(|(_, report)| report).collect())
@@ -96,6 +102,7 @@ async fn exchange_on(connection: &mut PgConnection, exchange: &Exchange) -> Resu
 async fn read(
     connection: &mut PgConnection,
     exchange: &Exchange,
+    closed: bool,
 ) -> Result<Vec<(bool, Report)>, sqlx::Error> {
     let asks = &exchange.asks;
     let sql = format!(
@@ -113,8 +120,8 @@ WITH ORDINALITY AS a("budget", "lease", "from", "until", "at") ORDER BY a."at""#
         .await?;
     let answer = |(ask, row): (&Ask, &PgRow)| {
         let found = found(row)?;
-        let report = decide(ask, &found);
-        Ok((!ask.only_reads() && changes(&found, &report), report))
+        let writes = writes(exchange, ask, &found, closed);
+        Ok((writes, decide(ask, &found, writes)))
     };
     asks.iter().zip(&rows).map(answer).collect()
 }
@@ -132,6 +139,7 @@ async fn write(
             .bind(changed.iter().map(|(ask, _)| ask.lease).collect::<Vec<_>>())
             .bind(changed.iter().map(|(_, (_, report))| report.granted).collect::<Vec<_>>())
             .bind(changed.iter().map(|(_, (_, report))| report.returned).collect::<Vec<_>>())
+            .bind(exchange.number)
             .execute(&mut *connection)
             .await?;
     }
@@ -142,6 +150,15 @@ async fn write(
         sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&mut *connection).await?;
     }
     Ok(())
+}
+
+async fn close_on(connection: &mut PgConnection, instance: String) -> Result<(), sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    sqlx::query(SHUT).bind(&instance).execute(&mut *tx).await?;
+    for sql in CLOSE {
+        sqlx::query(sql).bind(&instance).execute(&mut *tx).await?;
+    }
+    tx.commit().await
 }
 
 impl Authority for PostgresStore {
@@ -159,10 +176,9 @@ impl Authority for PostgresStore {
         Box::pin(async move {
             let doing = "close leases";
             let mut connection = self.connection(doing).await?;
-            let sql = r#"DELETE FROM budget_leases WHERE "instance" = $1"#;
-            let work = sqlx::query(sql).bind(instance.to_string()).execute(&mut *connection);
+            let work = close_on(&mut connection, instance.to_string());
             let result = tokio::time::timeout(self.patience(), work).await;
-            Self::settle(doing, connection, result).map(|_| ())
+            Self::settle(doing, connection, result)
         })
     }
 

@@ -8,15 +8,15 @@ use uuid::Uuid;
 use weir_ledger::budget::{Ask, Authority, Debits, Exchange, Report, Signals};
 use weir_ledger::{Answer, Micros, Text};
 
-use super::{changes, columns, decide, found};
+use super::{CLOSE, CLOSED, columns, decide, found, writes};
 use crate::sqlite::{READ_PATIENCE, SqliteStore, WRITE_PATIENCE, within};
 
 /// How often to look whether somebody asked in vain.
 const LOOK: Duration = Duration::from_millis(100);
 
-const LEASE: &str = r#"INSERT INTO budget_leases ("budget", "lease", "instance", "granted", "returned", "drained")
-VALUES (?1, ?2, ?3, ?4, ?5, 0) ON CONFLICT ("budget", "lease", "instance")
-DO UPDATE SET "granted" = excluded."granted", "returned" = excluded."returned""#;
+const LEASE: &str = r#"INSERT INTO budget_leases ("budget", "lease", "instance", "granted", "returned", "drained", "said")
+VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6) ON CONFLICT ("budget", "lease", "instance")
+DO UPDATE SET "granted" = excluded."granted", "returned" = excluded."returned", "said" = excluded."said""#;
 const IN_VAIN: &str = r#"INSERT INTO budget_wanted ("budget", "times") VALUES (?1, 1)
 ON CONFLICT ("budget") DO UPDATE SET "times" = "times" + 1"#;
 const SPENT: &str = r#"INSERT INTO budget_windows ("budget", "window", "spent_nanousd") VALUES (?1, ?2, ?3)
@@ -49,9 +49,11 @@ pub(crate) async fn charge(
 async fn exchange_on(pool: &SqlitePool, exchange: &Exchange) -> Result<Vec<Report>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let closed = sqlx::query_scalar(CLOSED).bind(exchange.instance.to_string());
+    let closed: i64 = closed.fetch_one(&mut *tx).await?;
     let mut reports = Vec::with_capacity(exchange.asks.len());
     for ask in &exchange.asks {
-        reports.push(answer(&mut tx, exchange.instance, ask).await?);
+        reports.push(answer(&mut tx, exchange, ask, closed != 0).await?);
     }
     tx.commit().await?;
     Ok(reports)
@@ -61,26 +63,30 @@ async fn read_on(pool: &SqlitePool, exchange: &Exchange) -> Result<Vec<Report>, 
     let mut connection = pool.acquire().await?;
     let mut reports = Vec::with_capacity(exchange.asks.len());
     for ask in &exchange.asks {
-        reports.push(answer(&mut connection, exchange.instance, ask).await?);
+        reports.push(answer(&mut connection, exchange, ask, true).await?);
     }
     Ok(reports)
 }
 
-async fn answer(connection: &mut SqliteConnection, instance: Uuid, ask: &Ask) -> Result<Report, sqlx::Error> {
-    let instance = instance.to_string();
+async fn answer(
+    connection: &mut SqliteConnection,
+    exchange: &Exchange,
+    ask: &Ask,
+    closed: bool,
+) -> Result<Report, sqlx::Error> {
+    let instance = exchange.instance.to_string();
     let given = r#"(SELECT ?1 AS "budget", ?2 AS "lease", ?3 AS "from", ?4 AS "until") AS a"#;
     let sql = format!("SELECT {} FROM {given}", columns("?5", ""));
     let question = sqlx::query(AssertSqlSafe(sql)).bind(&*ask.budget).bind(ask.lease);
     let row =
         question.bind(ask.counts.0).bind(ask.counts.1).bind(&instance).fetch_one(&mut *connection).await?;
     let found = found(&row)?;
-    let report = decide(ask, &found);
-    if ask.only_reads() {
-        return Ok(report);
-    }
-    if changes(&found, &report) {
+    let writes = writes(exchange, ask, &found, closed);
+    let report = decide(ask, &found, writes);
+    if writes {
         let lease = sqlx::query(LEASE).bind(&*ask.budget).bind(ask.lease).bind(&instance);
-        lease.bind(report.granted).bind(report.returned).execute(&mut *connection).await?;
+        let lease = lease.bind(report.granted).bind(report.returned).bind(exchange.number);
+        lease.execute(&mut *connection).await?;
     }
     if report.in_vain {
         sqlx::query(IN_VAIN).bind(&*ask.budget).execute(&mut *connection).await?;
@@ -98,9 +104,13 @@ impl Authority for SqliteStore {
     }
 
     fn close_leases(&self, instance: Uuid) -> Answer<'_, ()> {
-        let sql = r#"DELETE FROM budget_leases WHERE "instance" = ?1"#;
         let work = async move {
-            sqlx::query(sql).bind(instance.to_string()).execute(&self.writer).await.map(|_| ())
+            let mut connection = self.writer.acquire().await?;
+            let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+            for sql in CLOSE {
+                sqlx::query(sql).bind(instance.to_string()).execute(&mut *tx).await?;
+            }
+            tx.commit().await
         };
         Box::pin(within("close leases", WRITE_PATIENCE, work))
     }

@@ -38,7 +38,7 @@ pub(super) async fn leases_are_what_the_plain_store_says(fixture: &impl Fixture)
     // What each of three processes knows of its own leases.
     let mut known = [[(0i64, 0i64, 0i64); 2]; 3];
     let mut rows = 0;
-    for _ in 0..150 {
+    for round in 0..150 {
         let who = numbers.below(3) as usize;
         let instance = Uuid::from_u128(who as u128 + 1);
         let names: [Text; 2] = ["a".into(), "b".into()];
@@ -64,7 +64,7 @@ pub(super) async fn leases_are_what_the_plain_store_says(fixture: &impl Fixture)
                 gives: true,
             });
         }
-        let exchange = Exchange { instance, asks };
+        let exchange = Exchange { instance, number: round - numbers.below(12) / 11 * 4, asks };
         let reports = store.exchange(&exchange).await.unwrap();
         assert_eq!(reports, plain.budgets().exchange_now(&exchange), "{exchange:?}");
         for (at, (ask, report)) in exchange.asks.iter().zip(&reports).enumerate() {
@@ -72,7 +72,7 @@ pub(super) async fn leases_are_what_the_plain_store_says(fixture: &impl Fixture)
             if ask.lease.is_none() {
                 continue;
             }
-            *granted = report.granted;
+            *granted = (*granted).max(report.granted);
             let cost = (*granted - *returned - *spent).clamp(0, 25);
             *spent += cost;
             let window = [numbers.below(5), 100][at];
@@ -88,7 +88,7 @@ pub(super) async fn leases_are_what_the_plain_store_says(fixture: &impl Fixture)
     let spent = store.spent(&all).await.unwrap();
     assert_eq!(spent, plain.spent(&all).await.unwrap());
     assert_eq!(spent[..2], [plain.budgets().spent_ever("a"), plain.budgets().spent_ever("b")]);
-    // With all leases closed, all that is not spent is free.
+    // With all leases closed, all that is not spent is free, and what comes late leases nothing.
     for who in 1..=3 {
         store.close_leases(Uuid::from_u128(who)).await.unwrap();
     }
@@ -104,7 +104,9 @@ pub(super) async fn leases_are_what_the_plain_store_says(fixture: &impl Fixture)
         wants: true,
         gives: false,
     };
-    let exchange = Exchange { instance: Uuid::from_u128(9), asks: vec![ask] };
+    let late = Exchange { instance: Uuid::from_u128(2), number: 900, asks: vec![ask.clone()] };
+    assert_eq!(store.exchange(&late).await.unwrap()[0].granted, 0);
+    let exchange = Exchange { instance: Uuid::from_u128(9), number: 1, asks: vec![ask] };
     assert_eq!(store.exchange(&exchange).await.unwrap()[0].granted, 2_000 - spent[0]);
 }
 
@@ -129,7 +131,8 @@ pub(super) async fn processes_that_ask_at_once_never_get_more_than_there_is(fixt
             let mut in_vain = 0;
             while in_vain < 3 {
                 let asks = vec![ask("a", granted[0]), ask("b", granted[1])];
-                let exchange = Exchange { instance: Uuid::from_u128(who), asks };
+                let exchange =
+                    Exchange { instance: Uuid::from_u128(who), number: granted[0] + granted[1], asks };
                 let reports: Vec<Report> = match store.exchange(&exchange).await {
                     Ok(reports) => reports,
                     Err(error) => {
@@ -175,7 +178,7 @@ pub(super) async fn alerts_are_claimed_once_and_signals_are_heard(fixture: &impl
             wants: true,
             gives: false,
         };
-        let exchange = Exchange { instance: Uuid::from_u128(1), asks: vec![ask] };
+        let exchange = Exchange { instance: Uuid::from_u128(1), number: 1, asks: vec![ask] };
         assert!(one.exchange(&exchange).await.unwrap()[0].in_vain);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -232,5 +235,5 @@ fn look(instance: Uuid, limit: i64) -> Exchange {
         wants: false,
         gives: false,
     };
-    Exchange { instance, asks: vec![ask] }
+    Exchange { instance, number: 0, asks: vec![ask] }
 }
