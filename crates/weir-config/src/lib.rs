@@ -50,5 +50,5 @@ pub use section::providers::Provider;
 pub use section::routing::{FailureClass, OnClientGone, Retry, Strategy, Timeouts, UnsupportedParams};
 pub use section::server::{Server, Tls};
 pub use section::storage::{Durability, Ledger, OnFull, Store};
-pub use section::telemetry::{Alert, Telemetry};
+pub use section::telemetry::{ALERTS_ON, Alert, Telemetry};
 pub use unsupported::{UNSUPPORTED, Unsupported};

@@ -54,7 +54,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     unsupported("logging.content", OFF, "remove it; prompts and answers are not logged"),
     unsupported("telemetry.otlp", &[], "remove it; metrics are at /metrics"),
     unsupported("telemetry.genai_semconv", &[], REMOVE),
-    unsupported("alerts", &[], REMOVE),
 ];
 
 /// Reports and takes out what nothing acts on.

@@ -1,6 +1,8 @@
 //! What Prometheus sees. Names and labels are those of INTERFACE.md, section 9; every label has bounded values: a model
 //! that neither the catalog nor the configuration names counts as `other`.
 
+mod sample;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use prometheus::{
 use weir_ledger::{CallRow, State};
 use weir_wire::Class;
 use weir_wire::usage::TOKEN_CLASSES;
+
+pub use sample::ProviderSample;
 
 use crate::call::Call;
 use crate::snapshot::Target;

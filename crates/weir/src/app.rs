@@ -21,6 +21,7 @@ use weir_redis::Redis;
 
 use crate::accounts::{self, LastGood};
 use crate::adapters::{ADAPTERS, FRONTS};
+use crate::alerts::Alerts;
 use crate::data;
 use crate::extract::address::WrongKeys;
 use crate::listed::Listed;
@@ -88,6 +89,8 @@ pub struct App {
     /// The store's accounts, once they are known.
     book: Mutex<Option<Arc<Book>>>,
     last_good: Option<LastGood>,
+    /// What is wrong now, and was.
+    pub alerts: Alerts,
     /// Addresses that try key after key.
     pub wrong_keys: WrongKeys,
     /// What replicas share, where they share anything.
@@ -168,6 +171,7 @@ impl App {
             loaded: ArcSwap::from_pointee(loaded),
             book: Mutex::new(None),
             last_good,
+            alerts: Alerts::default(),
             wrong_keys: WrongKeys::default(),
             redis,
             source,

@@ -5,6 +5,7 @@
 mod accounts;
 mod adapters;
 mod admin;
+mod alerts;
 mod app;
 mod banner;
 mod clock;

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::app::{App, Error, Source};
 use crate::banner::Banner;
 use crate::router::{Service, Side};
-use crate::{accounts, listed, reload, serve, telemetry};
+use crate::{accounts, alerts, listed, reload, serve, telemetry};
 
 /// How long the ledger may take to move its last rows to the store.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -50,6 +50,7 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     banner.print();
     tokio::spawn(reload::watch(app.clone()));
     tokio::spawn(accounts::watch(app.clone()));
+    tokio::spawn(alerts::watch(app.clone()));
     tokio::spawn(listed::ask_regularly(app.clone()));
     let drain = config.server.drain_timeout.get();
     let stop = stop(app.clone(), drain)?;

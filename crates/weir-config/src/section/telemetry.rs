@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::scalar::{BaseUrl, Secret, Switch};
+use crate::scalar::{BaseUrl, Duration, Secret, Share, Switch};
 
 /// Metrics and traces.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -58,11 +58,35 @@ pub enum GenaiSemconv {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Alert {
-    /// How: `webhook`.
+    /// How: `webhook` (the alert as JSON) or `slack` (`{"text": …}`).
     pub kind: String,
     /// Where to.
     pub url: Secret,
-    /// What about: `budget`, `error_rate`, `provider_down`, `latency`.
+    /// What about: `budget` (the shares in its `alert_at`), `error_rate`, `provider_down`, `latency`; without it, all.
     #[serde(default)]
     pub on: Vec<String>,
+    /// The share of a provider's attempts that may fail within `window`.
+    #[serde(default = "error_rate")]
+    pub error_rate: Share,
+    /// Within what time 95 of 100 of a provider's calls must end.
+    #[serde(default = "latency")]
+    pub latency: Duration,
+    /// How far back attempts and calls are counted.
+    #[serde(default = "window")]
+    pub window: Duration,
+}
+
+/// What alerts can be about.
+pub const ALERTS_ON: [&str; 4] = ["budget", "error_rate", "provider_down", "latency"];
+
+fn error_rate() -> Share {
+    Share::percent(10)
+}
+
+fn latency() -> Duration {
+    Duration::from_secs(40)
+}
+
+fn window() -> Duration {
+    Duration::from_secs(300)
 }

@@ -1,6 +1,7 @@
 //! What types can't check: that names exist, that nothing is doubled, that numbers make sense together.
 
 mod access;
+mod alerts;
 mod limits;
 mod models;
 mod providers;
@@ -76,5 +77,6 @@ pub(crate) fn validate(config: &Config) -> Vec<Finding> {
     models::check(config, &mut findings);
     access::check(config, &mut findings);
     limits::check(config, &mut findings);
+    alerts::check(config, &mut findings);
     findings.0
 }

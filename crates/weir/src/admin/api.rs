@@ -213,6 +213,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
         openapi::audit_page,
         audit::list,
     ),
+    read(
+        "/admin/v1/alerts",
+        "Lists alerts: those that fire, then those that are over",
+        page::PARAMETERS,
+        openapi::any,
+        catalog::alerts,
+    ),
     read("/admin/v1/cache", "Shows what stored answers are worth", &[], openapi::any, catalog::cache),
     write("DELETE", "/admin/v1/cache", "Forgets all stored answers", None, openapi::any, catalog::purge),
     Endpoint {

@@ -55,6 +55,11 @@ pub fn routes<'a>(desk: &'a Desk<'_>, ask: &'a Ask) -> Answer<'a> {
     })
 }
 
+/// Alerts, by receiver.
+pub fn alerts<'a>(desk: &'a Desk<'_>, ask: &'a Ask) -> Answer<'a> {
+    Box::pin(async move { page::of_all(ask, running(desk)?.alerts.list()) })
+}
+
 /// What is charged now, in USD per million tokens, for each model of each provider.
 pub fn prices<'a>(desk: &'a Desk<'_>, ask: &'a Ask) -> Answer<'a> {
     Box::pin(async move { page::of_all(ask, all_prices(&running(desk)?.snapshot.load_full(), ask.now)) })

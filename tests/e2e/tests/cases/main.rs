@@ -5,6 +5,7 @@
 
 mod abuse;
 mod accounts;
+mod alerts;
 mod cache;
 mod dropped;
 mod ends;
