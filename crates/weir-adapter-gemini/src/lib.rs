@@ -14,6 +14,7 @@
 
 mod error;
 mod facts;
+pub mod front;
 mod ids;
 mod path;
 mod place;
@@ -29,13 +30,18 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use weir_adapter::descriptor::Auth;
 use weir_adapter::{
-    Adapter, Credential, Descriptor, EncodeError, EncodeOptions, Operation, ProviderError, ReplyForm,
+    Adapter, Credential, Descriptor, EncodeError, EncodeOptions, Front, Operation, ProviderError, ReplyForm,
     Request, WireBody, WireRequest,
 };
 
 /// The dialect of a provider with this descriptor.
 pub fn adapter(descriptor: Descriptor) -> Arc<dyn Adapter> {
     Arc::new(Gemini { descriptor: Arc::new(descriptor) })
+}
+
+/// Clients of Gemini's API.
+pub fn front() -> Arc<dyn Front> {
+    Arc::new(front::GenerateContent)
 }
 
 struct Gemini {
@@ -75,7 +81,11 @@ impl Adapter for Gemini {
     }
 
     fn reply_form(&self, request: &Request) -> ReplyForm {
-        ReplyForm::Foreign(Box::new(stream::GeminiDecoder::new(self.descriptor.clone(), request)))
+        let decoder = stream::GeminiDecoder::new(self.descriptor.clone(), request);
+        match request.front().dialect() == front::DIALECT {
+            true => ReplyForm::Native(Box::new(front::native::NativeReader(decoder))),
+            false => ReplyForm::Foreign(Box::new(decoder)),
+        }
     }
 
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {

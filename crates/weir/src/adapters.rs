@@ -21,4 +21,5 @@ pub const FRONTS: &[(&str, MakeFront)] = &[
     ("openai", weir_adapter_openai::front),
     ("openai-responses", weir_adapter_openai::responses_front),
     ("anthropic", weir_adapter_anthropic::front),
+    ("gemini", weir_adapter_gemini::front),
 ];

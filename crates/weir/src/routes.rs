@@ -71,6 +71,30 @@ const TABLE: &[Entry] = &[
         operation: Operation::Chat,
         accounting: Some(Accounting { classes: TEXT, streams: true }),
     },
+    Entry {
+        path: "/models/{model}:generateContent",
+        dialect: "gemini",
+        operation: Operation::Chat,
+        accounting: Some(Accounting { classes: TEXT, streams: false }),
+    },
+    Entry {
+        path: "/models/{model}:streamGenerateContent",
+        dialect: "gemini",
+        operation: Operation::Chat,
+        accounting: Some(Accounting { classes: TEXT, streams: true }),
+    },
+    Entry {
+        path: "/models/{model}:embedContent",
+        dialect: "gemini",
+        operation: Operation::Embeddings,
+        accounting: Some(Accounting { classes: &[Class::Input, Class::ImageIn], streams: false }),
+    },
+    Entry {
+        path: "/models/{model}:batchEmbedContents",
+        dialect: "gemini",
+        operation: Operation::Embeddings,
+        accounting: Some(Accounting { classes: &[Class::Input, Class::ImageIn], streams: false }),
+    },
 ];
 
 /// A route that calls a model.
@@ -123,14 +147,32 @@ impl Routes {
 
     /// The route that a request asks for.
     pub fn find(&self, method: &Method, path: &str) -> Option<&InferenceRoute> {
-        let path = bare(path);
-        self.0.iter().find(|route| route.path == path && method == Method::POST)
+        if method != Method::POST {
+            return None;
+        }
+        let plain = bare(path);
+        self.0.iter().find(|route| route.path == plain).or_else(|| {
+            let (_, verb) = model_and_verb(path)?;
+            self.0
+                .iter()
+                .find(|route| route.path.strip_prefix("/models/{model}:").is_some_and(|own| own == verb))
+        })
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &InferenceRoute> {
         self.0.iter()
     }
+}
+
+/// The model and the verb of a path as Gemini's clients write it: `/v1beta/models/MODEL:VERB`, with any version or none.
+/// The model is percent-encoded still.
+pub fn model_and_verb(path: &str) -> Option<(&str, &str)> {
+    let path = path.trim_end_matches('/');
+    let path =
+        ["/v1beta", "/v1alpha", "/v1"].iter().find_map(|version| path.strip_prefix(version)).unwrap_or(path);
+    let rest = path.strip_prefix("/models/")?;
+    rest.rsplit_once(':').filter(|(model, verb)| !model.is_empty() && !verb.is_empty())
 }
 
 /// A path without `/v1` in front (also written twice, by clients that add their own) and without a slash at its end.
@@ -157,6 +199,24 @@ mod tests {
             assert_eq!(bare(path), "/chat/completions", "{path}");
         }
         assert_eq!(bare("/v1beta/models"), "/v1beta/models");
+    }
+
+    #[test]
+    fn geminis_clients_name_the_model_in_the_path() {
+        for (path, expected) in [
+            ("/v1beta/models/gemini-x:generateContent", Some(("gemini-x", "generateContent"))),
+            ("/models/openai/gpt:4o:embedContent", Some(("openai/gpt:4o", "embedContent"))),
+            ("/v1/models/m:streamGenerateContent/", Some(("m", "streamGenerateContent"))),
+            ("/v1beta/models/:generateContent", None),
+            ("/v1beta/files/a:b", None),
+        ] {
+            assert_eq!(model_and_verb(path), expected, "{path}");
+        }
+        let routes = Routes::new(crate::adapters::FRONTS).unwrap();
+        let found = |path: &str| routes.find(&Method::POST, path).map(|route| route.path);
+        assert_eq!(found("/v1beta/models/m:embedContent"), Some("/models/{model}:embedContent"));
+        assert_eq!(found("/v1beta/models/m:nothing"), None);
+        assert_eq!(found("/models/{model}:nothing"), None);
     }
 
     #[test]

@@ -27,12 +27,9 @@ pub(crate) fn encode(
     request: &Request,
     options: &EncodeOptions<'_>,
 ) -> Result<WireRequest, EncodeError> {
-    let mut wire = match request.typed()? {
-        openai::Request::Chat(request) => chat(descriptor, request, options)?,
-        openai::Request::Embeddings(request) => embeddings::encode(descriptor, request, options)?,
-        openai::Request::Completions(_) => {
-            return Err(EncodeError::unsupported("model", "this provider has chat, but no text completions"));
-        }
+    let mut wire = match request.front().dialect() == crate::front::DIALECT {
+        true => crate::front::native::encode(descriptor, request, options),
+        false => foreign(descriptor, request, options)?,
     };
     for (name, value) in &descriptor.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
@@ -40,6 +37,20 @@ pub(crate) fn encode(
         }
     }
     Ok(wire)
+}
+
+fn foreign(
+    descriptor: &Descriptor,
+    request: &Request,
+    options: &EncodeOptions<'_>,
+) -> Result<WireRequest, EncodeError> {
+    match request.typed()? {
+        openai::Request::Chat(request) => chat(descriptor, request, options),
+        openai::Request::Embeddings(request) => embeddings::encode(descriptor, request, options),
+        openai::Request::Completions(_) => {
+            Err(EncodeError::unsupported("model", "this provider has chat, but no text completions"))
+        }
+    }
 }
 
 fn chat(

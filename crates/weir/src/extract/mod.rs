@@ -2,4 +2,5 @@
 
 pub mod address;
 pub mod caller;
+pub mod gemini;
 pub mod request;

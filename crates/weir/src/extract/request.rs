@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use weir_adapter::{InvalidRequest, Peek, Request};
 use weir_gateway::{CacheControl, CallOptions, GatewayError};
 
+use super::gemini;
 use crate::routes::InferenceRoute;
 
 /// How long a body may take to arrive, beside the time that its size takes at the slowest pace allowed.
@@ -121,6 +122,10 @@ pub fn request(route: &InferenceRoute, head: &Parts, body: Bytes) -> Result<Requ
         }
         .into());
     }
+    let body = match route.front.dialect() == weir_adapter_gemini::front::DIALECT {
+        true => gemini::with_model(head.uri.path(), body)?,
+        false => body,
+    };
     let peek: Peek = route.front.peek(route.operation, head, &body)?;
     let mut request = Request::new(route.operation, route.front.clone(), body, peek);
     for name in route.front.forwarded_headers() {

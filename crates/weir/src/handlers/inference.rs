@@ -14,7 +14,7 @@ use weir_ledger::{CallId, Facts};
 
 use crate::app::App;
 use crate::extract;
-use crate::handlers::responses;
+use crate::handlers::{gemini_array, responses};
 use crate::respond::{self, ResponseBody};
 use crate::routes::InferenceRoute;
 
@@ -35,6 +35,7 @@ pub async fn serve(app: &App, route: &InferenceRoute, request: Request<Incoming>
                 let response = respond::reply(&call, &request_id, reply);
                 match draft {
                     Some(draft) => responses::keep(draft, response).await,
+                    None if gemini_array::is_wanted(&call, &head.uri) => gemini_array::of(response),
                     None => response,
                 }
             }

@@ -10,8 +10,9 @@ pub fn document() -> Value {
     let mut paths = Map::new();
     if let Ok(routes) = Routes::new(FRONTS) {
         for route in routes.iter() {
+            let version = if route.front.dialect() == "gemini" { "/v1beta" } else { "/v1" };
             paths.insert(
-                format!("/v1{}", route.path),
+                format!("{version}{}", route.path),
                 inference(route.path, route.front.dialect(), route.accounting.streams),
             );
         }
@@ -69,6 +70,9 @@ fn inference(path: &str, dialect: &str, streams: bool) -> Value {
     let required: &[&str] = match path {
         "/embeddings" | "/responses" => &["model", "input"],
         "/completions" => &["model", "prompt"],
+        path if path.ends_with(":embedContent") => &["content"],
+        path if path.ends_with(":batchEmbedContents") => &["requests"],
+        path if path.starts_with("/models/") => &["contents"],
         "/messages" => &["model", "messages", "max_tokens"],
         _ => &["model", "messages"],
     };
