@@ -16,6 +16,7 @@ pub mod limits;
 pub mod meter;
 pub mod metrics;
 pub mod names;
+pub mod overload;
 pub mod reply;
 pub mod routing;
 pub mod snapshot;

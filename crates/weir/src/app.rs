@@ -12,6 +12,7 @@ use weir_catalog::{Catalog, PriceFile};
 use weir_config::{Discovery, Environment, Listen, Loaded, Outside, Problem, Provider};
 use weir_gateway::accounts::Book;
 use weir_gateway::limits::Limiter;
+use weir_gateway::overload::Overload;
 use weir_gateway::snapshot::{Parts, Registry};
 use weir_gateway::{Cache, Metrics, Snapshot, Stack, stack};
 use weir_ledger::accounts::Accounts;
@@ -78,6 +79,8 @@ pub struct App {
     pub budgets: Budgets,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// What there is to do, and what is refused.
+    pub overload: Arc<Overload>,
     /// Stored answers.
     pub cache: Arc<Cache>,
     /// The routes that call models.
@@ -162,6 +165,7 @@ impl App {
             own: own.clone(),
             stack: stack(&metrics, &ledger, &limiter, &cache),
             cache,
+            overload: Overload::new(),
             snapshot: ArcSwap::from_pointee(snapshot),
             ledger,
             budgets,

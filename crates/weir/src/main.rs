@@ -15,6 +15,7 @@ mod demo;
 mod extract;
 mod handlers;
 mod listed;
+mod overload;
 mod patience;
 mod reload;
 mod respond;
@@ -22,6 +23,7 @@ mod router;
 mod routes;
 mod run;
 mod seal;
+mod seats;
 mod serve;
 mod telemetry;
 

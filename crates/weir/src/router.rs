@@ -26,6 +26,7 @@ use crate::extract::caller::caller;
 use crate::handlers::{generation, health, inference, metrics, models, openapi, responses};
 use crate::respond::{self, ResponseBody, full};
 use crate::routes::bare;
+use crate::seats;
 
 /// The largest head of a request, in bytes.
 const MAX_HEAD: usize = 64 << 10;
@@ -87,6 +88,20 @@ impl Service {
             Ok(response) => response,
             Err(_) => respond::error(self.front.as_ref(), None, None, &GatewayError::Internal),
         }
+    }
+
+    /// Answers one request of a connection above their limit: a call is refused, and whatever is answered is the last
+    /// answer of the connection.
+    pub async fn answer_in_a_crowd(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let mut response = match self.app.routes.find(request.method(), request.uri().path()) {
+            Some(route) => {
+                self.app.metrics.refused("overloaded");
+                respond::error(route.front.as_ref(), None, None, &seats::no_seat())
+            }
+            None => self.answer(request).await,
+        };
+        response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        response
     }
 
     async fn dispatch(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {

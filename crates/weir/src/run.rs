@@ -11,8 +11,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::app::{App, Error, Source};
 use crate::banner::Banner;
 use crate::router::{Service, Side};
-use crate::{accounts, alerts, listed, reload, serve, telemetry};
+use crate::seats::Seats;
+use crate::{accounts, alerts, listed, overload, reload, serve, telemetry};
 
+/// So many connections the operators' own listener answers at the same time.
+const OPERATORS: usize = 256;
 /// How long the ledger may take to move its last rows to the store.
 const FLUSH: Duration = Duration::from_secs(5);
 /// The same where the drain time was used up: whoever stopped the process waits. What is left is in the spool.
@@ -52,7 +55,9 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     tokio::spawn(accounts::watch(app.clone()));
     tokio::spawn(alerts::watch(app.clone()));
     tokio::spawn(listed::ask_regularly(app.clone()));
+    tokio::spawn(overload::watch(app.clone(), config.server.clone()));
     let drain = config.server.drain_timeout.get();
+    let seats = Seats::new(overload::max_connections(&config.server));
     let stop = stop(app.clone(), drain)?;
     let side = if operators.is_some() { Side::Clients } else { Side::All };
     // The operators' listener stays till the calls are over: how the drain goes can be seen there.
@@ -60,9 +65,9 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     let operators = operators.map(|listener| {
         let service = Service::new(app.clone(), Side::Operators);
         let until = async move { drop(is_over.await) };
-        tokio::spawn(serve::run(listener, tls.clone(), service, until, ANSWERS))
+        tokio::spawn(serve::run(listener, tls.clone(), service, Seats::new(OPERATORS), until, ANSWERS))
     });
-    let complete = serve::run(listener, tls, Service::new(app.clone(), side), stop, drain).await;
+    let complete = serve::run(listener, tls, Service::new(app.clone(), side), seats, stop, drain).await;
     drop(over);
     if let Some(operators) = operators {
         drop(operators.await);

@@ -23,6 +23,7 @@ use crate::app::Error;
 use crate::patience::{self, Patient, Streams};
 use crate::respond::ResponseBody;
 use crate::router::Service;
+use crate::seats::{Seat, Seats};
 
 /// How long a client may take for the head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
@@ -37,6 +38,7 @@ pub async fn run(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     service: Service,
+    seats: Seats,
     stop: impl Future<Output = ()>,
     drain: Duration,
 ) -> bool {
@@ -44,13 +46,13 @@ pub async fn run(
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        let accepted = tokio::select! {
+        let (seat, accepted) = tokio::select! {
             () = &mut stop => break,
-            accepted = listener.accept() => accepted,
+            accepted = async { (seats.take().await, listener.accept().await) } => (seats.sit(accepted.0), accepted.1),
         };
         match accepted {
             Ok((stream, peer)) => {
-                accept(stream, tls.clone(), &builder, service.clone().at(peer.ip()), &graceful);
+                accept(stream, tls.clone(), &builder, service.clone().at(peer.ip()), &graceful, seat);
             }
             Err(error) => pause(&error).await,
         }
@@ -91,18 +93,19 @@ fn accept(
     builder: &Arc<Builder<TokioExecutor>>,
     service: Service,
     graceful: &GracefulShutdown,
+    seat: Seat,
 ) {
     // Small pieces of a stream must not wait for acknowledgements.
     drop(stream.set_nodelay(true));
     let (builder, service, watcher) = (builder.clone(), service, graceful.watcher());
     tokio::spawn(async move {
         match tls {
-            None => converse(stream, &builder, service, watcher).await,
+            None => converse(stream, &builder, service, watcher, seat).await,
             Some(acceptor) => {
                 if let Ok(Ok(stream)) =
                     tokio::time::timeout(HANDSHAKE_PATIENCE, acceptor.accept(stream)).await
                 {
-                    converse(stream, &builder, service, watcher).await;
+                    converse(stream, &builder, service, watcher, seat).await;
                 }
             }
         }
@@ -114,13 +117,14 @@ async fn converse<IO>(
     builder: &Builder<TokioExecutor>,
     service: Service,
     watcher: hyper_util::server::graceful::Watcher,
+    seat: Seat,
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // Boxed, so that a connection holds the room of a call only while one is being answered: not while its answer streams.
     let asked = Arc::new(AtomicBool::new(false));
     let seen = asked.clone();
-    let cut = service.cut();
+    let (cut, crowded) = (service.cut(), seat.is_extra());
     let watch = Arc::new(WriteWatch::new(patience::USUAL));
     let io = Patient::new(io, watch.clone());
     let streams = Arc::new(Streams::default());
@@ -130,7 +134,10 @@ async fn converse<IO>(
         let (service, watch, streams) = (service.clone(), watch.clone(), watched.clone());
         Box::pin(async move {
             let multiplexed = request.version() == hyper::Version::HTTP_2;
-            let response = service.answer(request).await;
+            let response = match crowded {
+                false => service.answer(request).await,
+                true => service.answer_in_a_crowd(request).await,
+            };
             Ok::<_, std::convert::Infallible>(timed(response, multiplexed, watch, &streams))
         })
     });

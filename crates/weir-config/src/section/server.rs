@@ -28,6 +28,21 @@ pub struct Server {
     /// How many wrong keys an address may send in a minute before it gets 429 for them; 0 for any number. Valid keys
     /// from the same address are served all the same.
     pub wrong_keys_per_minute: u32,
+    /// Connections that are answered at the same time. A few more are taken to be told so, the others wait. Where
+    /// nothing is said: half of the descriptors that the process may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// How much memory the bodies of calls under way may take; a call above it is answered with 503 before its body is
+    /// read. Where nothing is said: a quarter of `max_memory`, at most 2 GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_body_memory: Option<Size>,
+    /// How much memory the process may take before calls are answered with 503. Where nothing is said: 85 % of what
+    /// the container, else the machine, has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_memory: Option<Size>,
+    /// How long work may wait for a processor before calls are answered with 503, each tenant's by its share; `off`
+    /// for as long as it takes. It counts only while more than 256 calls wait for their answers.
+    pub max_delay: OrOff<Duration>,
     /// How long calls may go on after SIGTERM before they are cut.
     pub drain_timeout: Duration,
     /// After so long without data in a stream a comment is sent, so that proxies keep it open; `off` for none.
@@ -60,6 +75,10 @@ impl Default for Server {
             max_body: Size(32 << 20),
             trusted_proxies: Vec::new(),
             wrong_keys_per_minute: 60,
+            max_connections: None,
+            max_body_memory: None,
+            max_memory: None,
+            max_delay: OrOff::On(Duration::from_millis(20)),
             drain_timeout: Duration::from_secs(30),
             sse_keepalive: OrOff::On(Duration::from_secs(15)),
             usage_cost: Switch(true),

@@ -1,13 +1,15 @@
 //! What is asked: the body, peeked at once, and the `x-weir-*` headers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use weir_adapter::{InvalidRequest, Peek, Request};
+use weir_gateway::overload::{BodyRoom, Overload};
 use weir_gateway::{CacheControl, CallOptions, GatewayError};
 
 use super::gemini;
@@ -29,7 +31,12 @@ const MAX_TAG: usize = 128;
 ///
 /// # Errors
 /// A body that is larger, slower or broken off.
-pub async fn body(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, GatewayError> {
+pub async fn body(
+    head: &Parts,
+    mut body: Incoming,
+    limit: usize,
+    overload: &Arc<Overload>,
+) -> Result<Bytes, GatewayError> {
     let announced = head
         .headers
         .get(http::header::CONTENT_LENGTH)
@@ -41,49 +48,60 @@ pub async fn body(head: &Parts, mut body: Incoming, limit: usize) -> Result<Byte
         }
         return Err(GatewayError::TooLarge { limit });
     }
-    let refuse =
-        |message: &str| InvalidRequest { message: message.to_owned(), code: "invalid_request", param: None };
-    match paced(&mut body, limit).await {
-        Ok(Some(bytes)) => Ok(small_apart(bytes)),
-        Ok(None) => {
-            throw_away(&mut body).await;
-            Err(GatewayError::TooLarge { limit })
-        }
-        Err(true) => Err(GatewayError::TooSlow { pace: BODY_PACE }),
-        Err(false) => Err(refuse("the body broke off").into()),
+    let failure = match overload.body_room(announced.unwrap_or(0)) {
+        Err(error) => error,
+        Ok(room) => match paced(&mut body, limit, room).await {
+            Err(error @ (GatewayError::TooLarge { .. } | GatewayError::Overloaded { .. })) => error,
+            read => return read,
+        },
+    };
+    // Who waits for leave to send its body has not sent it.
+    if !head.headers.contains_key(http::header::EXPECT) {
+        throw_away(&mut body).await;
     }
+    Err(failure)
 }
 
-/// Reads a body that comes at its pace; `None`: it is larger than `limit`.
+/// Reads a body that comes at its pace into its room, which grows where the length was not announced.
 ///
 /// # Errors
-/// Whether it came too slowly; else it broke off.
-async fn paced(body: &mut Incoming, limit: usize) -> Result<Option<Bytes>, bool> {
+/// A body that is larger, slower or broken off, or has no room.
+async fn paced(body: &mut Incoming, limit: usize, mut room: BodyRoom) -> Result<Bytes, GatewayError> {
     let began = tokio::time::Instant::now();
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(0).min(limit);
     let mut whole: Option<Bytes> = None;
-    let mut pieces = bytes::BytesMut::new();
+    let mut pieces = BytesMut::new();
     loop {
         let read = whole.as_ref().map_or(0, Bytes::len) + pieces.len();
         let patience = BODY_PATIENCE + Duration::from_millis(read as u64 * 1000 / BODY_PACE);
         let frame = match tokio::time::timeout_at(began + patience, body.frame()).await {
-            Err(_) => return Err(true),
+            Err(_) => return Err(GatewayError::TooSlow { pace: BODY_PACE }),
             Ok(None) => break,
-            Ok(Some(frame)) => frame.map_err(|_| false)?,
+            Ok(Some(frame)) => frame.map_err(|_| broken())?,
         };
         let Ok(data) = frame.into_data() else { continue };
         if read + data.len() > limit {
-            return Ok(None);
+            return Err(GatewayError::TooLarge { limit });
         }
+        room.grow_to(read + data.len())?;
         // Most bodies come in one piece, which is not copied.
         match whole.take() {
             None if pieces.is_empty() => whole = Some(data),
             first => {
+                if pieces.is_empty() {
+                    pieces.reserve(expected.max(read + data.len()));
+                }
                 pieces.extend_from_slice(&first.unwrap_or_default());
                 pieces.extend_from_slice(&data);
             }
         }
     }
-    Ok(Some(whole.unwrap_or_else(|| pieces.freeze())))
+    Ok(room.keep(small_apart(whole.unwrap_or_else(|| pieces.freeze()))))
+}
+
+fn broken() -> GatewayError {
+    let message = "the body broke off".to_owned();
+    InvalidRequest { message, code: "invalid_request", param: None }.into()
 }
 
 /// Reads on without keeping anything.

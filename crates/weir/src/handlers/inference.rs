@@ -9,7 +9,8 @@ use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tower::Service;
 use weir_gateway::call::Progress;
-use weir_gateway::{Call, GatewayError, Snapshot};
+use weir_gateway::overload::{Admitted, Tenant};
+use weir_gateway::{Call, GatewayError};
 use weir_ledger::{CallId, Facts};
 
 use crate::app::App;
@@ -24,13 +25,14 @@ pub async fn serve(app: &App, route: &InferenceRoute, request: Request<Incoming>
     let id = CallId::now();
     let (head, body) = request.into_parts();
     let request_id = extract::request::request_id(&head.headers, || id.to_string());
-    let snapshot = app.snapshot.load_full();
-    match admit(app, route, &head, body, id, &request_id, started, snapshot).await {
+    let admitted = admit(app, route, &head, body, Begun { id, started, request_id: &request_id }).await;
+    match admitted {
         Err(error) => {
             app.metrics.refused(error.words().code.as_deref().unwrap_or("other"));
             respond::error(route.front.as_ref(), Some(&request_id), None, &error)
         }
-        Ok((call, draft)) => match app.stack.clone().call(call.clone()).await {
+        // The seat is given back with the answer's beginning: a stream under way is no work that waits.
+        Ok((call, draft, _seat)) => match app.stack.clone().call(call.clone()).await {
             Ok(reply) => {
                 let response = respond::reply(&call, &request_id, reply);
                 match draft {
@@ -47,23 +49,30 @@ pub async fn serve(app: &App, route: &InferenceRoute, request: Request<Incoming>
     }
 }
 
-/// A call of everything that the request says.
-#[allow(clippy::too_many_arguments, reason = "each is another part of the request")]
+/// What is known of a call before its body.
+struct Begun<'r> {
+    id: CallId,
+    started: Instant,
+    request_id: &'r HeaderValue,
+}
+
+/// A call of everything that the request says, and its seat among those that wait for their answers.
 async fn admit(
     app: &App,
     route: &InferenceRoute,
     head: &Parts,
     body: Incoming,
-    id: CallId,
-    request_id: &HeaderValue,
-    started: Instant,
-    snapshot: Arc<Snapshot>,
-) -> Result<(Arc<Call>, Option<responses::Draft>), GatewayError> {
+    begun: Begun<'_>,
+) -> Result<(Arc<Call>, Option<responses::Draft>, Admitted), GatewayError> {
+    let Begun { id, started, request_id } = begun;
+    let snapshot = app.snapshot.load_full();
     let headers = &head.headers;
     let caller = extract::caller::caller(&snapshot.keys, headers)?;
+    let tenant = Tenant::of(caller.team.as_deref().unwrap_or(&caller.name));
+    let seat = app.overload.admit(tenant)?;
     let hops = extract::request::hops(headers)?;
     let options = extract::request::options(headers)?;
-    let bytes = extract::request::body(head, body, snapshot.settings.max_body).await?;
+    let bytes = extract::request::body(head, body, snapshot.settings.max_body, &app.overload).await?;
     let (bytes, draft) = match route.front.dialect() == weir_adapter_openai::responses::DIALECT {
         true => responses::prepare(app, &caller, bytes).await?,
         false => (bytes, None),
@@ -89,7 +98,7 @@ async fn admit(
     let progress = Mutex::new(Progress::default());
     let call =
         Call { id, caller, request, snapshot, facts: Arc::new(facts), options, hops, started, progress };
-    Ok((Arc::new(call), draft))
+    Ok((Arc::new(call), draft, seat))
 }
 
 /// A failure is logged once, here: what is weir's own fault as an error, what is the provider's as a warning.

@@ -22,6 +22,16 @@ pub fn text(app: &App) -> String {
         stats.spooled_entries,
     );
     gauge("weir_ledger_spool_bytes", "Bytes that the spool takes on the disk.", stats.bytes);
+    gauge("weir_memory_bytes", "Memory that the process takes.", app.overload.memory() as u64);
+    gauge("weir_body_bytes", "Memory that the bodies of calls take.", app.overload.body_bytes() as u64);
+    gauge(
+        "weir_waiting_requests",
+        "Calls that wait for their answer's beginning.",
+        app.overload.waiting() as u64,
+    );
+    if let Some(rate) = app.overload.rate() {
+        gauge("weir_admitted_per_second", "Calls that are admitted in a second of overload.", rate as u64);
+    }
     gauge("weir_ledger_reserved_bytes", "Bytes set aside for calls under way.", stats.reserved_bytes);
     gauge(
         "weir_ledger_quarantined_segments",

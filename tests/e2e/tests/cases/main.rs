@@ -13,6 +13,7 @@ mod errors;
 mod inside;
 mod kills;
 mod limits;
+mod overload;
 mod panics;
 mod settings;
 mod spools;
