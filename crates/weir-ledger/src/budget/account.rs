@@ -153,9 +153,10 @@ impl Account {
         let window = state.window_at(now, self);
         let (hard, limit) = (state.budget.hard, state.budget.limit_nanousd);
         let lane = state.current(window);
-        lane.take(amount, tick, limit, Some(window))?;
-        let low = lane.is_low();
+        let taken = lane.take(amount, tick, limit, Some(window));
+        let low = if matches!(taken, Err(Short::Lacking)) { lane.want_slice() } else { lane.is_low() };
         state.queue_if(low, self);
+        taken?;
         Ok(Part { account: self.clone(), window: window.start, lease: window.lease, hard })
     }
 

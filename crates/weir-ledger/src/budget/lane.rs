@@ -99,6 +99,11 @@ impl Lane {
         low
     }
 
+    /// Asks for another slice. Says so once.
+    pub(super) fn want_slice(&mut self) -> bool {
+        !std::mem::replace(&mut self.topping, true)
+    }
+
     /// What is spent: by rows in the store, and by calls of this process whose rows are on their way.
     pub(super) fn spent(&self) -> i64 {
         let on_the_way = |report: &Report| if self.hard { (self.settled - report.drained).max(0) } else { 0 };
