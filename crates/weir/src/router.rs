@@ -22,8 +22,8 @@ use weir_gateway::GatewayError;
 use crate::admin;
 use crate::app::App;
 use crate::extract::address;
-use crate::extract::caller::caller;
-use crate::handlers::{generation, health, inference, metrics, models, openapi, responses};
+use crate::extract::caller::{caller, refuse_strangers};
+use crate::handlers::{console, generation, health, inference, metrics, models, openapi, responses};
 use crate::respond::{self, ResponseBody, full};
 use crate::routes::bare;
 use crate::seats;
@@ -181,7 +181,10 @@ fn rest(app: Arc<App>, side: Side) -> Router {
         router = router
             .route("/metrics", get(|State(app): State<Arc<App>>| async move { metrics::text(&app) }))
             .route("/admin", any(admin::serve))
-            .route("/admin/{*path}", any(admin::serve));
+            .route("/admin/{*path}", any(admin::serve))
+            .route("/ui", get(page))
+            .route("/ui/", get(page))
+            .route("/ui/{*path}", get(console_file));
     }
     router
         .method_not_allowed_fallback(wrong_method)
@@ -255,6 +258,29 @@ async fn generation_of(
     match generation::one(&app, &caller, &id).await {
         Ok(found) => axum::Json(found).into_response(),
         Err(error) => refuse(&app, &error),
+    }
+}
+
+async fn page(State(app): State<Arc<App>>, headers: HeaderMap) -> axum::response::Response {
+    console_file(State(app), Path(String::new()), headers).await
+}
+
+/// The console's files hold no data and need no key; the page asks for one.
+async fn console_file(
+    State(app): State<Arc<App>>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> axum::response::Response {
+    if !app.snapshot.load().keys.has_master()
+        && let Err(error) = refuse_strangers(&headers)
+    {
+        return refuse(&app, &error);
+    }
+    match console::file(&path, &headers) {
+        Some(file) => file.map(axum::body::Body::from),
+        None => {
+            refuse(&app, &GatewayError::NotFound("the console has no such file; it begins at /ui".to_owned()))
+        }
     }
 }
 

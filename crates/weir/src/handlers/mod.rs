@@ -1,6 +1,7 @@
 //! What answers each route.
 
 pub mod cache;
+pub mod console;
 pub mod gemini_array;
 pub mod generation;
 pub mod health;
