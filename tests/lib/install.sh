@@ -59,11 +59,13 @@ model_venv() {
 }
 openai2_venv() { venv venv-openai2 "$ROOT/tests/clients/python/requirements-openai2.txt"; }
 
-need_node_modules() {
-    local folder="$ROOT/tests/clients/node" stamp="$CACHE/node.made-from" wanted
+# node_modules FOLDER: the packages that its lock file names are installed there.
+node_modules() {
+    local folder="$ROOT/$1" stamp="$CACHE/$(basename "$1").made-from" wanted
     wanted="$(sha256sum < "$folder/package-lock.json") $(node --version)"
     [ -d "$folder/node_modules" ] && [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && return 0
-    say "installing the Node packages"
-    (cd "$folder" && npm ci --silent --no-audit --no-fund) || die "npm could not install tests/clients/node"
+    say "installing the Node packages of $1"
+    (cd "$folder" && npm ci --silent --no-audit --no-fund) || die "npm could not install $1"
     printf '%s' "$wanted" > "$stamp"
 }
+need_node_modules() { node_modules tests/clients/node; }

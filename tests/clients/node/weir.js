@@ -19,12 +19,12 @@ function freePort() {
   });
 }
 
-/** A gateway with nothing configured: its `url`, and `stop()`. */
-export async function startWeir() {
+/** A gateway with nothing configured but these variables: its `url`, and `stop()`. */
+export async function startWeir(variables = {}) {
   const folder = mkdtempSync(join(tmpdir(), "weir-node-"));
   const port = await freePort();
   const log = openSync(join(folder, "weir.log"), "w");
-  const env = { PATH: process.env.PATH, HOME: process.env.HOME, WEIR_LISTEN: `127.0.0.1:${port}` };
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME, WEIR_LISTEN: `127.0.0.1:${port}`, ...variables };
   const child = spawn(binary, [], { cwd: folder, env, stdio: ["ignore", log, log] });
   const ended = new Promise((done) => child.once("exit", done).once("error", done));
   const url = `http://127.0.0.1:${port}`;
