@@ -120,6 +120,7 @@ test("a key is made, used, seen in the requests, and revoked", async () => {
   await page.getByRole("dialog").getByText("Attempts").first().waitFor();
   await page.screenshot({ path: join(shots, "light-request.png") });
   await page.getByRole("button", { name: "Close" }).click();
+  await page.waitForFunction(() => location.hash === "#/requests");
   await go(page, "keys");
   const line = page.locator("tbody tr", { hasText: "made-here" });
   await line.getByRole("button", { name: "Revoke" }).click();
@@ -162,7 +163,7 @@ test("200 script payloads are shown as text", async () => {
   for (const name of ["requests", "spend", "overview", "models", "audit"]) await go(page, name);
   await go(page, "spend");
   for (const by of ["tag", "user", "session", "route"]) {
-    await page.getByLabel("By").selectOption(by);
+    await page.locator("select[name=by]").selectOption(by);
     await page.waitForFunction(() => !document.querySelector("main [aria-busy]"));
   }
   await go(page, "playground");

@@ -27,6 +27,6 @@ pub use row::{
 pub use spool::{Durability, OpenError, Position};
 pub use stats::{Health, LedgerStats, StatsView};
 pub use store::{
-    Answer, Batch, CallRecord, Fault, Group, Mismatch, Page, Recent, Spend, SpendQuery, SpendRow, Store,
-    StoreError, StoreHealth, Totals, Written, day_name,
+    Answer, Batch, CallColumn, CallFilter, CallRecord, Fault, Group, Mismatch, Page, Recent, Spend,
+    SpendQuery, SpendRow, Store, StoreError, StoreHealth, Totals, Written, day_name,
 };

@@ -131,11 +131,24 @@ impl Store for MemoryStore {
     fn recent<'a>(&'a self, page: &'a Page) -> Answer<'a, Recent> {
         Box::pin(async move {
             let rows = self.rows.lock();
-            let before =
-                rows.calls.iter().rev().filter(|(id, _)| page.before.is_none_or(|before| **id < before));
-            let calls: Vec<CallRow> = before.take(page.limit as usize).map(|(_, row)| row.clone()).collect();
-            let next =
-                calls.last().map(|row| row.id).filter(|last| rows.calls.range(..last).next().is_some());
+            let wanted = |row: &CallRow| {
+                let began = (row.id.unix_ms() as Micros) * 1_000;
+                page.before.is_none_or(|before| row.id < before)
+                    && page.filter.since.is_none_or(|since| began >= since - since.rem_euclid(1_000))
+                    && page.filter.until.is_none_or(|until| began < until - until.rem_euclid(1_000))
+                    && page.filter.is.iter().all(|(column, value)| column.of(row) == Some(value))
+            };
+            let mut found = rows.calls.values().rev().filter(|row| wanted(row));
+            let record = |call: &CallRow| CallRecord {
+                call: call.clone(),
+                attempts: rows
+                    .attempts
+                    .range(call.id.attempt(0)..=call.id.attempt(u16::MAX))
+                    .map(|(_, row)| row.clone())
+                    .collect(),
+            };
+            let calls: Vec<CallRecord> = found.by_ref().take(page.limit as usize).map(record).collect();
+            let next = calls.last().map(|record| record.call.id).filter(|_| found.next().is_some());
             Ok(Recent { calls, next })
         })
     }

@@ -114,19 +114,95 @@ pub struct CallRecord {
 }
 
 /// Which calls to list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// How many, at most 1,000.
     pub limit: u32,
     /// Only calls before this one, as [`Recent::next`] said.
     pub before: Option<CallId>,
+    /// Only calls of which this is so.
+    pub filter: CallFilter,
+}
+
+/// Which calls are wanted: all that is set must be so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallFilter {
+    /// A column's value, by the column's name.
+    pub is: Vec<(CallColumn, String)>,
+    /// Only calls that began at or after this moment, as their ids say (to the millisecond).
+    pub since: Option<Micros>,
+    /// Only calls that began before it.
+    pub until: Option<Micros>,
+}
+
+/// What calls can be filtered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallColumn {
+    /// The caller's key.
+    Key,
+    /// The key's team.
+    Team,
+    /// The end user.
+    User,
+    /// The agent run.
+    Session,
+    /// The public name asked for.
+    Route,
+    /// The provider.
+    Provider,
+    /// The upstream's model.
+    Model,
+    /// How it ended.
+    End,
+}
+
+impl CallColumn {
+    /// All of them.
+    pub const ALL: [CallColumn; 8] = [
+        CallColumn::Key,
+        CallColumn::Team,
+        CallColumn::User,
+        CallColumn::Session,
+        CallColumn::Route,
+        CallColumn::Provider,
+        CallColumn::Model,
+        CallColumn::End,
+    ];
+
+    /// The word in queries.
+    pub fn name(self) -> &'static str {
+        match self {
+            CallColumn::Key => "key",
+            CallColumn::Team => "team",
+            CallColumn::User => "user",
+            CallColumn::Session => "session",
+            CallColumn::Route => "route",
+            CallColumn::Provider => "provider",
+            CallColumn::Model => "model",
+            CallColumn::End => "end",
+        }
+    }
+
+    /// What stands there in a row.
+    pub fn of(self, row: &CallRow) -> Option<&str> {
+        match self {
+            CallColumn::Key => Some(&row.facts.key),
+            CallColumn::Team => row.facts.team.as_deref(),
+            CallColumn::User => row.facts.user.as_deref(),
+            CallColumn::Session => row.facts.session.as_deref(),
+            CallColumn::Route => Some(&row.facts.route),
+            CallColumn::Provider => row.provider.as_deref(),
+            CallColumn::Model => row.model.as_deref(),
+            CallColumn::End => Some(row.end.name()),
+        }
+    }
 }
 
 /// A page of calls.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recent {
-    /// The calls, latest first.
-    pub calls: Vec<CallRow>,
+    /// The calls with their attempts, latest first.
+    pub calls: Vec<CallRecord>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<CallId>,
 }

@@ -12,6 +12,7 @@ mod error;
 mod migrate;
 mod postgres;
 mod query;
+mod recent;
 mod responses;
 mod rollup;
 mod rows;

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use weir_ledger::{
-    CallId, CallRecord, Group, Micros, Mismatch, Page, Recent, Spend, SpendQuery, SpendRow, StoreError,
-    Totals, day_name,
+    CallId, CallRecord, Group, Micros, Mismatch, Spend, SpendQuery, SpendRow, StoreError, Totals, day_name,
 };
 use weir_wire::usage::TOKEN_CLASSES;
 
@@ -43,7 +42,7 @@ pub(crate) trait Database: Sync {
 }
 
 const MICROS_PER_DAY: Micros = 86_400_000_000;
-const LAST_ID: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
+pub(crate) const LAST_ID: &str = "ffffffff-ffff-ffff-ffff-ffffffffffff";
 
 // === calls ===
 
@@ -72,24 +71,7 @@ pub(crate) async fn call<D: Database>(db: &D, id: &str) -> Result<Option<CallRec
     Ok(Some(CallRecord { attempts: attempts.map_err(|cause| error::failed(doing, cause))?, call }))
 }
 
-pub(crate) async fn recent<D: Database>(db: &D, page: &Page) -> Result<Recent, StoreError> {
-    let doing = "list calls";
-    let limit = page.limit.clamp(1, 1_000);
-    let columns = select_list(&CALLS, D::DIALECT);
-    let before = id_param(1, D::DIALECT);
-    let sql = format!("SELECT {columns} FROM calls WHERE \"id\" < {before} ORDER BY \"id\" DESC LIMIT $2");
-    let before = page.before.map_or(LAST_ID.into(), |id| id.to_string());
-    // One more than asked for tells whether there is a further page.
-    let rows = db.ask(doing, sql, vec![Arg::Text(before), Arg::Int(i64::from(limit) + 1)]).await?;
-    let more = rows.len() > limit as usize;
-    let calls =
-        rows.iter().take(limit as usize).map(|row| Take::new(row).call()).collect::<Result<Vec<_>, _>>();
-    let calls = calls.map_err(|cause| error::failed(doing, cause))?;
-    let next = calls.last().map(|row| row.id).filter(|_| more);
-    Ok(Recent { calls, next })
-}
-
-fn select_list(columns: &[Column], dialect: Dialect) -> String {
+pub(crate) fn select_list(columns: &[Column], dialect: Dialect) -> String {
     let list = columns.iter().map(|(name, kind)| match (dialect, kind) {
         (Dialect::Postgres, Kind::Id | Kind::Json) => format!("\"{name}\"::text"),
         (Dialect::Postgres, Kind::Bool) => format!("\"{name}\"::int::bigint"),
@@ -98,7 +80,7 @@ fn select_list(columns: &[Column], dialect: Dialect) -> String {
     list.collect::<Vec<_>>().join(", ")
 }
 
-fn id_param(number: usize, dialect: Dialect) -> String {
+pub(crate) fn id_param(number: usize, dialect: Dialect) -> String {
     match dialect {
         Dialect::Sqlite => format!("${number}"),
         Dialect::Postgres => format!("${number}::uuid"),

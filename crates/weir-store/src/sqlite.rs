@@ -26,6 +26,7 @@ use crate::budgets;
 use crate::error::{self, OpenError};
 use crate::migrate;
 use crate::query::{self, Arg, Database, Dialect};
+use crate::recent;
 use crate::responses;
 use crate::rollup::{KEYS, Replayed, Rollup, SPEND_DAILY};
 use crate::rows::{ATTEMPTS, CALLS, Cell, Column, Columns, attempt_cells, call_cells};
@@ -362,7 +363,7 @@ impl Store for SqliteStore {
     }
 
     fn recent<'a>(&'a self, page: &'a Page) -> Answer<'a, Recent> {
-        Box::pin(query::recent(self, page))
+        Box::pin(recent::recent(self, page))
     }
 
     fn spend<'a>(&'a self, query: &'a SpendQuery) -> Answer<'a, Spend> {

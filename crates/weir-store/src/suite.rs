@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use weir_ledger::row::sample;
 use weir_ledger::{
-    AttemptRow, Batch, CallId, CallRow, Facts, Fault, Group, Ledger, LedgerConfig, MemoryStore, Page,
-    SpendQuery, Store, UsageSource, Written,
+    AttemptRow, Batch, CallColumn, CallFilter, CallId, CallRow, Facts, Fault, Group, Ledger, LedgerConfig,
+    MemoryStore, Micros, Page, SpendQuery, Store, UsageSource, Written,
 };
 use weir_wire::usage::{Class, Usage};
 
@@ -37,6 +37,7 @@ async fn run<F: Fixture>(mut empty: impl AsyncFnMut(&'static str) -> F) {
     rows_that_are_partly_there_are_told_apart(&empty("partly").await).await;
     writers_of_the_same_rows_write_them_once(&empty("writers").await).await;
     pages_follow_each_other(&empty("pages").await).await;
+    lists_hold_what_was_asked_for(&empty("lists").await).await;
     spend_is_what_the_plain_store_says(&empty("spend").await).await;
     a_wrong_sum_is_found(&empty("wrong").await).await;
     a_row_that_does_not_fit_is_refused_with_its_batch(&empty("refused").await).await;
@@ -214,7 +215,7 @@ async fn pages_follow_each_other(fixture: &impl Fixture) {
     let mut before = None;
     let mut pages = 0;
     loop {
-        let page = store.recent(&Page { limit: 10, before }).await.unwrap();
+        let page = store.recent(&Page { limit: 10, before, ..Page::default() }).await.unwrap();
         listed.extend(page.calls);
         pages += 1;
         before = page.next;
@@ -223,9 +224,35 @@ async fn pages_follow_each_other(fixture: &impl Fixture) {
         }
     }
     listed.reverse();
-    assert_eq!((pages, listed), (3, batch.calls));
-    let all = store.recent(&Page { limit: 25, before: None }).await.unwrap();
+    let (calls, attempts): (Vec<_>, Vec<_>) =
+        listed.into_iter().map(|record| (record.call, record.attempts)).unzip();
+    assert_eq!((pages, calls), (3, batch.calls.clone()));
+    assert_eq!(attempts.concat(), batch.attempts);
+    let all = store.recent(&Page { limit: 25, ..Page::default() }).await.unwrap();
     assert_eq!((all.calls.len(), all.next), (25, None));
+}
+
+async fn lists_hold_what_was_asked_for(fixture: &impl Fixture) {
+    let store = fixture.open().await.unwrap();
+    let plain = MemoryStore::new();
+    let batch = sample_batch(0..60);
+    store.write(&batch).await.unwrap();
+    plain.write(&batch).await.unwrap();
+    let sample = &batch.calls[7];
+    let began = sample.id.unix_ms() as Micros * 1_000;
+    let mut filters = vec![
+        CallFilter { since: Some(began), ..CallFilter::default() },
+        CallFilter { until: Some(began), ..CallFilter::default() },
+        CallFilter { is: vec![(CallColumn::Key, "'; DROP TABLE calls; --".into())], ..CallFilter::default() },
+    ];
+    for column in CallColumn::ALL {
+        let value = column.of(sample).unwrap_or("nothing").to_owned();
+        filters.push(CallFilter { is: vec![(column, value)], ..CallFilter::default() });
+    }
+    for filter in filters {
+        let page = Page { limit: 50, before: None, filter };
+        assert_eq!(store.recent(&page).await.unwrap(), plain.recent(&page).await.unwrap(), "{page:?}");
+    }
 }
 
 async fn spend_is_what_the_plain_store_says(fixture: &impl Fixture) {

@@ -157,7 +157,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     read(
         "/admin/v1/requests",
         "Lists calls with their attempts, latest first",
-        page::PARAMETERS,
+        requests::PARAMETERS,
         openapi::any_page,
         requests::list,
     ),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use weir_catalog::NanoUsd;
-use weir_ledger::{AttemptRow, CallId, CallRecord, CallRow, Page};
+use weir_ledger::{AttemptRow, CallColumn, CallFilter, CallId, CallRecord, CallRow, Page};
 use weir_wire::Usage;
 use weir_wire::usage::TOKEN_CLASSES;
 
@@ -10,20 +10,37 @@ use super::input::invalid;
 use super::time::text;
 use super::{Answer, Ask, Desk, missing, page, unavailable};
 
-/// Calls.
+/// The parameters of the list.
+pub const PARAMETERS: &[(&str, &str)] = &[
+    ("limit", "how many, 1 to 200; 50 where it is not said"),
+    ("cursor", "`next_cursor` of the page before"),
+    ("since", "how far back, as in 7d or 12h; all where it is not said"),
+    ("key", "only calls with the key of this name"),
+    ("team", "only calls of this team"),
+    ("user", "only calls of this end user"),
+    ("session", "only calls of this session"),
+    ("route", "only calls that asked for this public name"),
+    ("provider", "only calls that this provider answered last"),
+    ("model", "only calls that this model answered last, by the provider's name for it"),
+    (
+        "end",
+        "only calls that ended so: complete, client_gone, provider_error, timeout, cut, refused, gateway_error, orphaned",
+    ),
+];
+
+/// Calls with their attempts, latest first.
 pub fn list<'a>(desk: &'a Desk<'_>, ask: &'a Ask) -> Answer<'a> {
     Box::pin(async move {
         let before = ask.parameter("cursor").map(str::parse::<CallId>).transpose();
         let before = before
             .map_err(|_| invalid("`cursor` is none of weir's; take `next_cursor` of the page before"))?;
-        let wanted = Page { limit: page::limit(ask)?, before };
+        let since = crate::handlers::spend::query(&[], ask.parameter("since"), ask.now)?.since;
+        let asked = |column: CallColumn| Some((column, ask.parameter(column.name())?.to_owned()));
+        let is = CallColumn::ALL.into_iter().filter_map(asked).collect();
+        let filter = CallFilter { is, since, until: None };
+        let wanted = Page { limit: page::limit(ask)?, before, filter };
         let recent = desk.store.recent(&wanted).await.map_err(|error| unavailable(&error))?;
-        let mut data = Vec::with_capacity(recent.calls.len());
-        for call in &recent.calls {
-            let record = desk.store.call(&call.id.to_string()).await.map_err(|error| unavailable(&error))?;
-            data.extend(record.as_ref().map(shown));
-        }
-        Ok(page::page(data, recent.next.map(|id| id.to_string())))
+        Ok(page::page(recent.calls.iter().map(shown).collect(), recent.next.map(|id| id.to_string())))
     })
 }
 

@@ -7,14 +7,11 @@ import { Table } from '../parts/table';
 
 interface Entry {
   id: string;
-  at?: string;
-  created_at?: string;
-  actor?: string;
-  who?: string;
-  action?: string;
-  what?: string;
-  subject?: string;
-  target?: string;
+  at: string;
+  actor: string;
+  action: string;
+  kind: string;
+  name: string;
   before?: unknown;
   after?: unknown;
 }
@@ -33,9 +30,9 @@ export function Audit() {
               <Table
                 label="Audit log" rows={page.data}
                 columns={[
-                  { title: 'When', show: (entry) => time(entry.at ?? entry.created_at) },
-                  { title: 'Who', show: (entry) => entry.actor ?? entry.who ?? '' },
-                  { title: 'What', show: (entry) => `${entry.action ?? entry.what ?? ''} ${entry.subject ?? entry.target ?? ''}` },
+                  { title: 'When', show: (entry) => time(entry.at) },
+                  { title: 'Who', show: (entry) => entry.actor },
+                  { title: 'What', show: (entry) => `${entry.action} ${entry.kind} ${entry.name}` },
                   { title: 'Change', wrap: true, show: (entry) => <code>{change(entry)}</code> },
                 ]}
               />

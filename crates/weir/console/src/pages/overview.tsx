@@ -1,4 +1,4 @@
-import { get, query } from '../api';
+import { query } from '../api';
 import { count, percent, seconds, short } from '../format';
 import { quantile, rates, sum, useLive, values } from '../live';
 import { Chart } from '../parts/chart';
@@ -97,5 +97,3 @@ function failures(provider: string, at: (values: (number | null)[]) => number | 
   const good = at(rates('weir_upstream_attempts_total', (l) => l.provider === provider && l.result === 'ok')) ?? 0;
   return all > 0 ? percent(1 - good / all) : '—';
 }
-
-export const spendBy = (by: string, since: string) => get<SpendRows>(`/admin/v1/spend${query({ group_by: by, since })}`);

@@ -36,7 +36,7 @@ export function Spend() {
   return (
     <>
       <Head title="Spend">
-        <Field label="By"><select value={by} onChange={(event) => setBy(event.currentTarget.value)}>{GROUPS.map((one) => <option key={one}>{one}</option>)}</select></Field>
+        <Field label="By"><select name="by" value={by} onChange={(event) => setBy(event.currentTarget.value)}>{GROUPS.map((one) => <option key={one}>{one}</option>)}</select></Field>
         <Field label="Since"><select value={since} onChange={(event) => setSince(event.currentTarget.value)}>{SPANS.map((one) => <option key={one}>{one}</option>)}</select></Field>
         <button type="button" disabled={!spend.data} onClick={save}>Export CSV</button>
       </Head>
