@@ -47,7 +47,9 @@ pub use section::logging::{LogContent, LogFormat, LogLevel, Logging};
 pub use section::models::{Model, Target};
 pub use section::prices::{Prices, UnknownPrice};
 pub use section::providers::Provider;
-pub use section::routing::{FailureClass, OnClientGone, Retry, Strategy, Timeouts, UnsupportedParams};
+pub use section::routing::{
+    Affinity, Breaker, FailureClass, Fault, OnClientGone, Retry, Strategy, Timeouts, UnsupportedParams,
+};
 pub use section::server::{Server, Tls};
 pub use section::storage::{Durability, Ledger, OnFull, Store};
 pub use section::telemetry::{ALERTS_ON, Alert, Telemetry};

@@ -27,24 +27,17 @@ const fn unsupported(
 
 const OFF: &[&str] = &["off", "false"];
 const REMOVE: &str = "remove it";
-const ORDERED: &str = "remove it, or write `ordered`";
+const OTHERS: &str = "write `ordered`, `weighted`, `cheapest`, `fastest` or `least-busy`";
 
 /// Everything that nothing acts on yet.
 pub const UNSUPPORTED: &[Unsupported] = &[
-    unsupported("server.allow_faults", OFF, REMOVE),
     unsupported("backends", &[], REMOVE),
     unsupported("agents", &[], REMOVE),
     unsupported("providers.*.region", &[], "remove it; write the region's `base_url`"),
-    unsupported("models.*.strategy", &["ordered"], ORDERED),
-    unsupported("models.*.breaker", OFF, REMOVE),
+    unsupported("models.*.strategy", &["ordered", "weighted", "cheapest", "fastest", "least-busy"], OTHERS),
     unsupported("models.*.hedge", OFF, REMOVE),
-    unsupported("models.*.affinity", OFF, REMOVE),
     unsupported("models.*.auto", &[], REMOVE),
     unsupported("models.*.cache.mode", &["off", "false", "exact"], "write `exact`, or remove it"),
-    unsupported("models.*.targets[].weight", &[], "remove it; targets are tried in order"),
-    unsupported("models.*.targets[].region", &[], REMOVE),
-    unsupported("models.*.targets[].tags", &[], REMOVE),
-    unsupported("models.*.targets[].fault", &[], REMOVE),
     unsupported("keys[].budgets", &[], REMOVE),
     unsupported("teams[].budgets", &[], REMOVE),
     unsupported("budgets", &[], REMOVE),

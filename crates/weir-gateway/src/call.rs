@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use weir_adapter::Request;
+use weir_config::Strategy;
 use weir_ledger::row::Sum;
 use weir_ledger::{AttemptRow, CallId, Facts, Room, State, UsageSource};
 
 use crate::cache::{CacheControl, Copies};
 use crate::limits::{Limits, RateView};
-use crate::routing::Plan;
+use crate::routing::{Plan, Preferences};
 use crate::snapshot::{Snapshot, Target};
 
 /// Who calls.
@@ -89,6 +90,10 @@ pub struct CallOptions {
     pub no_fallback: bool,
     /// What the client wants of stored answers.
     pub cache: CacheControl,
+    /// What the request says itself about who may serve it.
+    pub preferences: Option<Arc<Preferences>>,
+    /// How the order is found, by a suffix of the model's name, in place of the route's own strategy.
+    pub strategy: Option<Strategy>,
 }
 
 /// A client's call.
@@ -189,6 +194,21 @@ pub struct Attempt {
     pub route: Arc<crate::snapshot::Route>,
     /// Its place among the call's attempts, from 1; 0 until it is recorded.
     pub ordinal: u16,
+    /// How it gets past the breaker, and with which key.
+    pub pass: Pass,
+}
+
+/// How an attempt gets past the breaker, and with which key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pass {
+    /// What the call belongs to.
+    pub affinity: Option<u64>,
+    /// There is no other target: it is asked in any case.
+    pub alone: bool,
+    /// It is asked although it fails at times, since too many others rest.
+    pub kept: bool,
+    /// The place of the key that goes with it, once the breaker has chosen.
+    pub key: usize,
 }
 
 impl Call {

@@ -1,14 +1,29 @@
 //! Which of a provider's keys goes with the next attempt.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use weir_adapter::Credential;
 
-/// A provider's keys, taken in turn.
+use crate::routing::affinity::mix;
+use crate::routing::health::{Rests, TargetHealth};
+
+/// A provider's keys, taken in turn. A dead or throttled one rests.
 #[derive(Debug)]
 pub struct Credentials {
     keys: Vec<Credential>,
     next: AtomicUsize,
+    /// Keys that the provider refused, at any of its models.
+    pub rests: Rests,
+}
+
+/// A key, and how long it still rests: none that does not was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// Its place.
+    pub key: usize,
+    /// How long it rests.
+    pub rests: Option<Duration>,
 }
 
 impl Credentials {
@@ -17,14 +32,43 @@ impl Credentials {
         if keys.is_empty() {
             keys.push(Credential::new("none", ""));
         }
-        Credentials { keys, next: AtomicUsize::new(0) }
+        let rests = Rests::new(keys.len(), Instant::now());
+        Credentials { keys, next: AtomicUsize::new(0), rests }
     }
 
-    /// The next key.
-    pub fn take(&self) -> &Credential {
-        match self.keys.as_slice() {
-            [only] => only,
-            keys => &keys[self.next.fetch_add(1, Ordering::Relaxed) % keys.len()],
+    /// How many there are; at least one.
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The key at this place; the first where there is none.
+    pub fn get(&self, key: usize) -> &Credential {
+        self.keys.get(key).unwrap_or(&self.keys[0])
+    }
+
+    /// The next key that does not rest; with an affinity always the same, as long as it does not. Where all rest, the
+    /// one that rests shortest.
+    pub fn choose(&self, target: &TargetHealth, affinity: Option<u64>, now: Instant) -> Choice {
+        let left = |key: usize| self.rests.left(key, now).max(target.keys.left(key, now));
+        if self.keys.len() == 1 {
+            return Choice { key: 0, rests: left(0) };
+        }
+        let first = match affinity {
+            Some(_) => 0,
+            None => self.next.fetch_add(1, Ordering::Relaxed),
+        };
+        let turn = (0..self.keys.len()).map(|step| (first.wrapping_add(step)) % self.keys.len());
+        let free = turn.clone().filter(|key| left(*key).is_none());
+        let chosen = match affinity {
+            Some(affinity) => free.max_by_key(|key| mix(affinity, *key as u64)),
+            None => free.into_iter().next(),
+        };
+        match chosen {
+            Some(key) => Choice { key, rests: None },
+            None => {
+                let key = turn.min_by_key(|key| left(*key)).unwrap_or(0);
+                Choice { key, rests: left(key) }
+            }
         }
     }
 
@@ -38,11 +82,38 @@ impl Credentials {
 mod tests {
     use super::*;
 
+    fn keys(count: usize) -> (Credentials, TargetHealth, Instant) {
+        let keys = (0..count).map(|index| Credential::new(format!("{index}"), "k")).collect();
+        (Credentials::new(keys), TargetHealth::new(count, Instant::now()), Instant::now())
+    }
+
     #[test]
-    fn keys_take_turns() {
-        let keys = Credentials::new(vec![Credential::new("a", "1"), Credential::new("b", "2")]);
-        let taken: Vec<&str> = (0..4).map(|_| keys.take().name.as_str()).collect();
-        assert_eq!(taken, ["a", "b", "a", "b"]);
+    fn keys_take_turns_and_those_that_rest_are_left_out() {
+        let (keys, target, now) = keys(3);
+        let taken = || -> Vec<usize> { (0..4).map(|_| keys.choose(&target, None, now).key).collect() };
+        assert_eq!(taken(), [0, 1, 2, 0]);
+        let minute = Duration::from_secs(60);
+        keys.rests.rest(1, None, minute, minute, now);
+        assert!(taken().iter().all(|key| *key != 1));
+        target.keys.rest(2, Some(minute / 2), minute, minute, now);
+        assert_eq!(taken(), [0; 4]);
+        keys.rests.rest(0, None, minute, minute, now);
+        let choice = keys.choose(&target, None, now);
+        assert_eq!(choice.key, 2);
+        assert!(choice.rests.is_some_and(|left| left > minute / 3 && left <= minute / 2));
         assert!(!Credentials::new(Vec::new()).any());
+    }
+
+    #[test]
+    fn an_affinity_keeps_its_key_and_keys_share_alike() {
+        let (keys, target, now) = keys(4);
+        let mut taken = [0; 4];
+        for session in 0..4000_u64 {
+            let affinity = Some(mix(session, 99));
+            let key = keys.choose(&target, affinity, now).key;
+            assert_eq!(keys.choose(&target, affinity, now).key, key);
+            taken[key] += 1;
+        }
+        assert!(taken.iter().all(|count| (900..1100).contains(count)), "{taken:?}");
     }
 }

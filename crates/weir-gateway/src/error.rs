@@ -74,6 +74,9 @@ pub enum AttemptError {
     /// The body is wrong, at any target.
     #[error(transparent)]
     Invalid(#[from] InvalidRequest),
+    /// The target, or each of its keys, is left alone for so long.
+    #[error("left alone after failures for another {}", humane(*.0))]
+    Resting(Duration),
     /// The process ends, and its patience with calls under way is over.
     #[error("the gateway is shutting down; ask again")]
     ShuttingDown,
@@ -106,6 +109,7 @@ impl AttemptError {
             | AttemptError::UnknownPrice(_)
             | AttemptError::Invalid(_)
             | AttemptError::LedgerFull
+            | AttemptError::Resting(_)
             | AttemptError::ShuttingDown
             | AttemptError::Internal(_) => State::InternalError,
         }
@@ -133,6 +137,7 @@ impl AttemptError {
             AttemptError::UnknownPrice(_) => "unknown_price".to_owned(),
             AttemptError::LedgerFull => "ledger_full".to_owned(),
             AttemptError::ShuttingDown => "shutting_down".to_owned(),
+            AttemptError::Resting(_) => "no_healthy_target".to_owned(),
             AttemptError::Invalid(invalid) => invalid.code.to_owned(),
             AttemptError::Internal(_) => "internal_error".to_owned(),
         }
@@ -267,7 +272,7 @@ impl GatewayError {
                 AttemptError::Unsupported { .. }
                 | AttemptError::UnknownPrice(_)
                 | AttemptError::Invalid(_) => 400,
-                AttemptError::LedgerFull | AttemptError::ShuttingDown => 503,
+                AttemptError::LedgerFull | AttemptError::ShuttingDown | AttemptError::Resting(_) => 503,
                 AttemptError::Internal(_) => 500,
             },
             GatewayError::RateLimited { .. } => 429,
@@ -383,7 +388,7 @@ fn attempt_words(error: &AttemptError, tried: usize) -> openai::Error {
                 openai::Error::new("invalid_request_error", "unsupported_parameter", error.to_string());
             openai::Error { param: Some(param.clone()), ..error }
         }
-        AttemptError::LedgerFull | AttemptError::ShuttingDown => {
+        AttemptError::LedgerFull | AttemptError::ShuttingDown | AttemptError::Resting(_) => {
             return openai::Error::new("server_error", &error.code(), error.to_string());
         }
         AttemptError::Internal(_) => {

@@ -34,6 +34,7 @@ pub struct Metrics {
     /// Calls under way.
     pub inflight: IntGauge,
     up: IntGaugeVec,
+    breaker: IntGaugeVec,
     reloads: IntCounterVec,
     refused: IntCounterVec,
     limited: IntCounterVec,
@@ -53,6 +54,7 @@ pub struct TargetMetrics {
     ttft: OnceLock<Histogram>,
     per_token: OnceLock<Histogram>,
     up: OnceLock<IntGauge>,
+    breaker: OnceLock<IntGauge>,
 }
 
 /// Seconds: from a local cache's answer to a reasoning model's.
@@ -138,6 +140,11 @@ impl Metrics {
                 "weir_provider_up",
                 "Whether the provider's last attempt got an answer.",
                 &["provider"],
+            ),
+            breaker: gauge(
+                "weir_breaker_state",
+                "Whether a target is asked: 0 closed, 1 half-open, 2 open.",
+                &target,
             ),
             reloads: counter(
                 "weir_config_reloads_total",
@@ -247,6 +254,7 @@ impl TargetMetrics {
             ttft: OnceLock::new(),
             per_token: OnceLock::new(),
             up: OnceLock::new(),
+            breaker: OnceLock::new(),
         }
     }
 
@@ -268,6 +276,13 @@ impl TargetMetrics {
                 self.all.attempts.with_label_values(&[&*self.provider, &*self.model, state.name()]).inc();
             }
         }
+    }
+
+    /// Its breaker's state: 0 closed, 1 half-open, 2 open.
+    pub(crate) fn breaker(&self, state: i64) {
+        let gauge =
+            self.breaker.get_or_init(|| self.all.breaker.with_label_values(&[&*self.provider, &*self.model]));
+        gauge.set(state);
     }
 
     pub(crate) fn tokens(&self, class: Class, count: u64) {

@@ -4,7 +4,7 @@ use super::Findings;
 use crate::config::Config;
 use crate::nearest::nearest;
 use crate::path::KeyPath;
-use crate::scalar::Duration;
+use crate::scalar::{Duration, OrOff};
 use crate::section::models::Model;
 
 /// The provider that is built in.
@@ -121,6 +121,28 @@ fn check_numbers(model: &Model, path: &KeyPath, findings: &mut Findings) {
         let path = path.key("timeouts").key(key);
         if wait < Duration::from_millis(1) {
             findings.add(path, "must be longer than 0s");
+        }
+    }
+    if let Some(OrOff::On(breaker)) = &model.breaker {
+        let path = path.key("breaker");
+        if breaker.failures == 0 || breaker.min_requests == 0 {
+            findings.add(
+                path.clone(),
+                "`failures` and `min_requests` must be at least 1; write `off` for no breaker",
+            );
+        }
+        if breaker.window < Duration::from_millis(100) || breaker.cooldown < Duration::from_millis(10) {
+            findings.add(path, "`window` must be at least 100ms, `cooldown` 10ms");
+        }
+    }
+    for (index, target) in model.targets.iter().enumerate() {
+        let path = path.key("targets").index(index);
+        if target.weight.is_some_and(|weight| !(1..=1_000_000).contains(&weight)) {
+            findings.add(path.key("weight"), "must be from 1 to 1000000; leave the target out for none");
+        }
+        let status = target.fault.as_ref().and_then(|fault| fault.status);
+        if status.is_some_and(|status| !(400..=599).contains(&status)) {
+            findings.add(path.key("fault").key("status"), "must be a failure: 400 to 599");
         }
     }
     if model.max_output_tokens == Some(0) {

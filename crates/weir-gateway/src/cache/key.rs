@@ -34,6 +34,9 @@ pub(crate) fn of(call: &Call, plan: &Plan) -> Option<Key> {
         part(&mut hasher, name.as_str().as_bytes());
         part(&mut hasher, value.as_bytes());
     }
+    if options.preferences.is_some() || options.strategy.is_some() {
+        part(&mut hasher, format!("{:?} {:?}", options.preferences, options.strategy).as_bytes());
+    }
     part(&mut hasher, b"routes");
     for route in Plan::chain(call, &plan.route) {
         identity(&mut hasher, &route);

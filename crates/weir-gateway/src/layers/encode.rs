@@ -13,11 +13,11 @@ use weir_catalog::Price;
 use weir_config::UnknownPrice;
 
 use super::{Future, take_ready};
-use crate::call::Attempt;
+use crate::call::{Attempt, Call};
 use crate::dispatch::Failed;
 use crate::error::AttemptError;
 use crate::reply::Reply;
-use crate::snapshot::Target;
+use crate::snapshot::{Route, Target};
 
 /// An attempt with the request that it sends.
 pub struct Encoded {
@@ -89,7 +89,7 @@ pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
         defaults: both.as_deref(),
     };
     let wire = target.provider.adapter.encode(&call.request, &options).map_err(refused)?;
-    if !wire.dropped.is_empty() && (call.options.strict || route.reject_unsupported) {
+    if !wire.dropped.is_empty() && refuses_dropped(call, route) {
         let param = wire.dropped.join(", ");
         let message = format!(
             "`{}` can't honour {param}; leave it out, or let it be dropped by leaving out `x-weir-strict`",
@@ -103,7 +103,7 @@ pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
     }
     let each = peek.output_limit.or(options.output_limit).or(target.output_limit);
     let output_limit = each.map(|each| each.saturating_mul(u64::from(peek.choices.max(1))));
-    let credential = target.provider.credentials.take().clone();
+    let credential = target.provider.credentials.get(attempt.pass.key).clone();
     Ok(Encoded { wire, credential, price, output_limit, attempt })
 }
 
@@ -121,6 +121,12 @@ fn merged<'a>(key: Option<&'a Defaults>, route: Option<&'a Defaults>) -> Option<
 }
 
 type Defaults = serde_json::Map<String, serde_json::Value>;
+
+/// Whether a parameter that can't be honoured is refused rather than reported.
+fn refuses_dropped(call: &Call, route: &Route) -> bool {
+    let required = call.options.preferences.as_ref().is_some_and(|own| own.require_parameters);
+    call.options.strict || route.reject_unsupported || required
+}
 
 /// What happens to a call whose price is not known. Its row says so in any case.
 fn unknown_price(rule: UnknownPrice, target: &Target) -> Result<(), AttemptError> {

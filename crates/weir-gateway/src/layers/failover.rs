@@ -1,35 +1,51 @@
 //! The plan's targets, one after another, until one commits.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rand::RngExt;
+use smallvec::SmallVec;
 use tower::{Layer, Service};
 use weir_adapter::{ErrorKind, Retry};
 
 use super::{Future, take_ready};
-use crate::call::{Attempt, Call, Routed, Tried};
+use crate::call::{Attempt, Call, Pass, Routed, Tried};
 use crate::dispatch::Failed;
 use crate::error::{AttemptError, GatewayError};
 use crate::names;
 use crate::reply::Reply;
-use crate::snapshot::{FailureClass, Route, Target};
+use crate::routing::Plan;
+use crate::routing::retries::RetryBudget;
+use crate::snapshot::{self, FailureClass, Target};
+
+/// What must be left of a call's time for another attempt.
+const LEAST_LEFT: Duration = Duration::from_millis(20);
 
 /// Makes [`Failover`].
-#[derive(Debug, Clone, Default)]
-pub struct FailoverLayer;
+#[derive(Debug, Clone)]
+pub struct FailoverLayer {
+    retries: Arc<RetryBudget>,
+}
+
+impl Default for FailoverLayer {
+    fn default() -> FailoverLayer {
+        FailoverLayer { retries: Arc::new(RetryBudget::new(Instant::now())) }
+    }
+}
 
 /// Tries targets until one commits.
 #[derive(Debug, Clone)]
 pub struct Failover<S> {
     inner: S,
+    retries: Arc<RetryBudget>,
 }
 
 impl<S> Layer<S> for FailoverLayer {
     type Service = Failover<S>;
 
     fn layer(&self, inner: S) -> Failover<S> {
-        Failover { inner }
+        Failover { inner, retries: self.retries.clone() }
     }
 }
 
@@ -48,43 +64,136 @@ where
 
     fn call(&mut self, routed: Routed) -> Self::Future {
         let mut inner = take_ready(&mut self.inner);
+        let retries = self.retries.clone();
         Box::pin(async move {
+            retries.call();
             let Routed { call, plan } = routed;
-            let mut failure = None;
-            for (route, target) in &plan.steps {
-                let mut tries = 0;
-                let error = loop {
-                    tries += 1;
-                    let attempt = Attempt {
-                        call: call.clone(),
-                        target: target.clone(),
-                        route: route.clone(),
-                        ordinal: 0,
-                    };
-                    match inner.call(attempt).await {
-                        Ok(reply) => return Ok(reply),
-                        Err(failed) => {
-                            note(&call, target, &failed);
-                            match pause(&call, route, &failed.error, tries) {
-                                Some(pause) => {
-                                    tokio::time::sleep(pause).await;
-                                    call.progress.lock().waited += pause;
-                                }
-                                None => break failed.error,
-                            }
-                        }
-                    }
-                };
-                let moves_on = class(&error).is_some_and(|class| route.fallback_on.contains(class));
-                failure = Some((error, target.provider.name.clone()));
-                if !moves_on || is_late(&call) {
-                    break;
+            let mut tour = Tour::new(&call, &plan);
+            while let Some((at, pause)) = tour.next(&retries) {
+                if let Some(pause) = pause {
+                    tokio::time::sleep(pause).await;
+                    call.progress.lock().waited += pause;
+                }
+                match inner.call(tour.attempt(at)).await {
+                    Ok(reply) => return Ok(reply),
+                    Err(failed) => tour.failed(at, failed),
                 }
             }
-            let (mut error, provider) = failure.expect("a plan has a target");
-            suggest(&call, &mut error);
-            Err(GatewayError::Attempt { error, provider, trail: call.progress.lock().trail.clone() })
+            Err(tour.give_up())
         })
+    }
+}
+
+/// The targets of a plan on their way: each is asked once before any is asked again.
+struct Tour<'c> {
+    call: &'c Arc<Call>,
+    plan: &'c Plan,
+    /// The places of those that were not asked yet, next last.
+    ahead: SmallVec<[usize; 4]>,
+    /// Those that may be asked again, with the pause that their providers ask for.
+    again: SmallVec<[(usize, Option<Duration>); 4]>,
+    /// How often each was asked.
+    tries: SmallVec<[u32; 4]>,
+    /// The last failure, and whose.
+    failure: Option<(AttemptError, usize)>,
+    /// The shortest rest among targets that were left out.
+    rests: Option<Duration>,
+}
+
+impl<'c> Tour<'c> {
+    fn new(call: &'c Arc<Call>, plan: &'c Plan) -> Tour<'c> {
+        Tour {
+            call,
+            plan,
+            ahead: (0..plan.steps.len()).rev().collect(),
+            again: SmallVec::new(),
+            tries: SmallVec::from_elem(0, plan.steps.len()),
+            failure: None,
+            rests: None,
+        }
+    }
+
+    /// Whom to ask next, and after what pause.
+    fn next(&mut self, retries: &RetryBudget) -> Option<(usize, Option<Duration>)> {
+        let left = self.left();
+        if left < LEAST_LEFT && self.failure.is_some() {
+            return None;
+        }
+        if let Some(at) = self.ahead.pop() {
+            return Some((at, None));
+        }
+        while !self.again.is_empty() {
+            let (at, asked) = self.again.remove(0);
+            let Some(pause) = pause(&self.plan.steps[at].0.retry, asked, self.tries[at]) else { continue };
+            if pause + LEAST_LEFT < left && retries.take(Instant::now()) {
+                return Some((at, Some(pause)));
+            }
+        }
+        None
+    }
+
+    fn attempt(&self, at: usize) -> Attempt {
+        let (route, target) = &self.plan.steps[at];
+        let pass = Pass {
+            affinity: self.plan.affinity,
+            alone: self.plan.steps.len() == 1 && !route.breaker_written,
+            kept: at < 64 && self.plan.kept & 1 << at != 0,
+            key: 0,
+        };
+        Attempt { call: self.call.clone(), target: target.clone(), route: route.clone(), ordinal: 0, pass }
+    }
+
+    /// An attempt gave nothing: who may be asked now?
+    fn failed(&mut self, at: usize, failed: Failed) {
+        let (route, target) = &self.plan.steps[at];
+        if let AttemptError::Resting(left) = failed.error {
+            self.rests = Some(self.rests.map_or(left, |rests| rests.min(left)));
+            return;
+        }
+        note(self.call, target, &failed);
+        self.tries[at] += 1;
+        let class = class(&failed.error);
+        let again = asks_again(&failed.error);
+        if let Some(asked) = again {
+            self.again.push((at, asked));
+        }
+        if !class.is_some_and(|class| route.fallback_on.contains(class)) {
+            self.ahead.clear();
+            self.again.retain(|(other, _)| *other == at && again.is_some());
+        }
+        if class == Some(FailureClass::ContextLength) {
+            self.larger_first(target.offers.context);
+        }
+        self.failure = Some((failed.error, at));
+    }
+
+    /// The prompt was too long for a model: those with a larger window come first, those without last.
+    fn larger_first(&mut self, window: Option<u64>) {
+        let steps = &self.plan.steps;
+        // Next last: the largest at the end.
+        self.ahead.sort_by_key(|at| match (steps[*at].1.offers.context, window) {
+            (Some(own), Some(window)) if own <= window => (0, own),
+            (None, _) => (1, 0),
+            (Some(own), _) => (2, own),
+        });
+    }
+
+    fn left(&self) -> Duration {
+        let deadline = self.call.progress.lock().deadline;
+        deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    fn give_up(self) -> GatewayError {
+        let Some((mut error, at)) = self.failure else {
+            return GatewayError::Overloaded {
+                code: "no_healthy_target",
+                message: "every target of this model is left alone after failures",
+                retry_after: self.rests.unwrap_or_default().max(Duration::from_millis(1)),
+            };
+        };
+        suggest(self.call, &mut error);
+        let trail = self.call.progress.lock().trail.clone();
+        GatewayError::Attempt { error, provider: self.plan.steps[at].1.provider.name.clone(), trail }
     }
 }
 
@@ -102,29 +211,27 @@ fn suggest(call: &Call, error: &mut AttemptError) {
     }
 }
 
-/// How long to wait before another try at the same target; `None` where another can't help, or not in time.
-fn pause(call: &Call, route: &Route, error: &AttemptError, tries: u32) -> Option<Duration> {
-    if tries >= route.retry.attempts {
-        return None;
+/// Whether the same target may be asked again, and after what pause at least.
+fn asks_again(error: &AttemptError) -> Option<Option<Duration>> {
+    match error {
+        AttemptError::Provider(error) if error.retry == Retry::Here => Some(error.retry_after),
+        AttemptError::Unreachable { .. } => Some(None),
+        _ => None,
     }
-    let asked = match error {
-        AttemptError::Provider(error) if error.retry == Retry::Here => error.retry_after,
-        AttemptError::Unreachable { .. } => None,
-        _ => return None,
-    };
-    let most = route.retry.base.saturating_mul(1 << (tries - 1).min(16)).min(route.retry.max);
-    let pause = match asked {
-        // Longer than a pause may be: another target, or the client's own retry, is the better answer.
-        Some(asked) if asked > route.retry.max => return None,
-        Some(asked) => asked,
-        None => most.mul_f64(rand::rng().random_range(0.0..1.0)),
-    };
-    let deadline = call.progress.lock().deadline?;
-    (Instant::now() + pause < deadline).then_some(pause)
 }
 
-fn is_late(call: &Call) -> bool {
-    call.progress.lock().deadline.is_some_and(|deadline| Instant::now() >= deadline)
+/// How long to wait before another try at the same target; `None` where another can't help.
+fn pause(retry: &snapshot::Retry, asked: Option<Duration>, tries: u32) -> Option<Duration> {
+    if tries >= retry.attempts {
+        return None;
+    }
+    let most = retry.base.saturating_mul(1 << (tries - 1).min(16)).min(retry.max);
+    match asked {
+        // Longer than a pause may be: the client's own retry is the better answer.
+        Some(asked) if asked > retry.max => None,
+        Some(asked) => Some(asked),
+        None => Some(most.mul_f64(rand::rng().random_range(0.0..1.0))),
+    }
 }
 
 fn note(call: &Call, target: &Target, failed: &Failed) {
@@ -159,7 +266,7 @@ pub(crate) fn class(error: &AttemptError) -> Option<FailureClass> {
         | AttemptError::UnknownPrice(_) => Some(FailureClass::Error),
         AttemptError::TimedOut(crate::error::Wait::Total, _) | AttemptError::Invalid(_) => None,
         AttemptError::TimedOut(..) => Some(FailureClass::Timeout),
-        AttemptError::LedgerFull | AttemptError::ShuttingDown => None,
+        AttemptError::LedgerFull | AttemptError::ShuttingDown | AttemptError::Resting(_) => None,
         AttemptError::Internal(_) => Some(FailureClass::Error),
     }
 }

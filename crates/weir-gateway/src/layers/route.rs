@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tower::{Layer, Service};
+use weir_config::Strategy;
 
 use super::{Future, take_ready};
 use crate::call::{Call, Routed};
@@ -11,6 +12,7 @@ use crate::error::GatewayError;
 use crate::names;
 use crate::reply::Reply;
 use crate::routing::Plan;
+use crate::snapshot::Snapshot;
 
 /// Makes [`RouteCalls`].
 #[derive(Debug, Clone, Default)]
@@ -52,12 +54,35 @@ where
     }
 }
 
+/// Suffixes of a model's name that say how its order is found.
+const SUFFIXES: [(&str, Strategy); 2] = [(":floor", Strategy::Cheapest), (":nitro", Strategy::Fastest)];
+
+/// A name without `:floor` or `:nitro`, and what that asks for: where the name itself is none that is served, and is no
+/// `provider/model` (there the provider may know the suffix).
+pub fn suffix<'n>(snapshot: &Snapshot, name: &'n str) -> (&'n str, Option<Strategy>) {
+    let found = SUFFIXES.iter().find_map(|(suffix, strategy)| Some((name.strip_suffix(suffix)?, *strategy)));
+    match found {
+        Some((base, strategy)) if snapshot.resolve(name).is_none() || snapshot.is_public(base) => {
+            (base, Some(strategy))
+        }
+        _ => (name, None),
+    }
+}
+
+fn base_name(call: &Call) -> &str {
+    let name = call.request.model();
+    match call.options.strategy {
+        Some(_) => suffix(&call.snapshot, name).0,
+        None => name,
+    }
+}
+
 /// The plan of a call.
 ///
 /// # Errors
 /// A name that nobody serves, that the caller may not call, or whose targets can't do what is asked.
 pub fn plan(call: &Call) -> Result<Plan, GatewayError> {
-    let name = call.request.model();
+    let name = base_name(call);
     let Some(route) = call.snapshot.resolve(name) else {
         return Err(GatewayError::UnknownModel {
             model: name.to_owned(),

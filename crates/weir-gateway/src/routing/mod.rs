@@ -1,5 +1,12 @@
 //! Which targets may serve a call, and in what order.
 
+pub mod affinity;
+pub mod health;
+pub mod needs;
 mod plan;
+pub mod preferences;
+pub mod retries;
+pub mod strategy;
 
 pub use plan::Plan;
+pub use preferences::Preferences;

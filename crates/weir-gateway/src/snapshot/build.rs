@@ -12,11 +12,12 @@ use weir_catalog::Catalog;
 use weir_config::{Config, KeyPath, Problem};
 use weir_ledger::key::KeyHash;
 
-use super::{Keys, MakeAdapter, Provider, Route, Settings, Snapshot, Target};
+use super::{Keys, MakeAdapter, Provider, Route, Settings, Snapshot, Target, Traits};
 use crate::call::Caller;
 use crate::credentials::Credentials;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::routing::health::Book;
 use crate::upstream::{InProcess, Proxy, TlsFiles, Upstream, UpstreamConfig};
 
 /// How long an idle connection to a provider is kept: less than the minute after which many servers close theirs.
@@ -96,14 +97,10 @@ impl Snapshot {
                 .split_once('/')
                 .and_then(|(provider, model)| Some((self.providers.get(provider)?, model)));
             match found {
-                Some((provider, model)) => targets.push(Arc::new(Target::new(
-                    &self.catalog,
-                    &self.metrics,
-                    provider,
-                    model,
-                    &label,
-                    true,
-                ))),
+                Some((provider, model)) => {
+                    let made = Target::new(&self.catalog, &self.metrics, provider, model, &label, true);
+                    targets.push(Arc::new(made.with(Traits::of(target, self.settings.allow_faults))));
+                }
                 None => {
                     let path = KeyPath::from(["models", name, "targets"]).index(index);
                     let known: Vec<&str> = self.providers.keys().map(|name| &**name).collect();
@@ -146,6 +143,7 @@ fn settings(config: &Config) -> Settings {
         sse_keepalive: config.server.sse_keepalive.value().map(|every| every.get()),
         usage_cost: config.server.usage_cost.is_on(),
         unknown_price: config.unknown_price,
+        allow_faults: config.server.allow_faults.is_on(),
         user_limits: Limits::of(config.limits.user.as_ref()),
         cache: config.cache.as_ref().into(),
     }
@@ -246,6 +244,7 @@ fn provider(
         descriptor,
         upstream,
         credentials: credentials(entry),
+        health: Book::default(),
         headers,
         entry: entry.clone(),
         connect_timeout,

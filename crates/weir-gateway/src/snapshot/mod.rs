@@ -6,6 +6,7 @@ mod build;
 mod keys;
 mod provider;
 mod route;
+mod target;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use weir_config::UnknownPrice;
 pub use build::{BuildError, Parts, Registry};
 pub use keys::{Ended, Keys, Verdict};
 pub use provider::Provider;
-pub use route::{FailureClass, FailureClasses, Retry, Route, Target, Timeouts};
+pub use route::{FailureClass, FailureClasses, Retry, Route, Timeouts};
+pub use target::{FaultSettings, Target, Traits};
 
 use crate::cache::CacheSettings;
 use crate::cut::Cut;
@@ -43,6 +45,8 @@ pub struct Settings {
     pub usage_cost: bool,
     /// What happens to calls whose price is not known.
     pub unknown_price: UnknownPrice,
+    /// Whether faults on purpose act.
+    pub allow_faults: bool,
     /// How much each end user may call.
     pub user_limits: Option<Limits>,
     /// Stored answers.
@@ -95,7 +99,7 @@ impl Snapshot {
             let matched = name.strip_prefix(head)?.strip_suffix(tail)?;
             let targets = template.targets.iter().map(|target| {
                 let model = target.model.replacen('*', matched, 1);
-                Arc::new(self.target(&target.provider, &model, &template.label))
+                Arc::new(self.target(&target.provider, &model, &template.label).with(target.traits.clone()))
             });
             Some(Route { name: name.into(), targets: targets.collect(), ..template.clone() })
         })
@@ -152,6 +156,11 @@ impl Snapshot {
     /// Whether any public name has limits.
     pub fn limits_models(&self) -> bool {
         self.limits_models
+    }
+
+    /// Whether this is a public name, or one that fits a public name with `*`.
+    pub fn is_public(&self, name: &str) -> bool {
+        self.routes.contains_key(name) || self.by_pattern(name).is_some()
     }
 
     /// All public names but those with `*`.

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue};
 use weir_adapter::{Adapter, Descriptor};
 
 use crate::credentials::Credentials;
+use crate::routing::health::Book;
 use crate::upstream::Upstream;
 
 /// One provider, ready to be called. Kept over a reload that leaves its entry as it was, with its connections.
@@ -22,6 +23,8 @@ pub struct Provider {
     pub upstream: Upstream,
     /// Its keys.
     pub credentials: Credentials,
+    /// How each of its models does.
+    pub health: Book,
     /// Headers that go with each request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Its entry as written, to tell whether a reload changed it.

@@ -1,15 +1,16 @@
 //! One public name: its targets and the settings of its calls.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
-use weir_catalog::{Catalog, Price, Schedule};
 pub use weir_config::FailureClass;
+use weir_config::{Affinity, OrOff, Strategy};
 
-use super::provider::Provider;
+use super::target::Target;
 use crate::limits::Limits;
-use crate::metrics::{Metrics, TargetMetrics};
+use crate::routing::health::BreakerSettings;
+use crate::routing::strategy::Turns;
 
 /// One public name.
 #[derive(Debug, Clone)]
@@ -22,6 +23,16 @@ pub struct Route {
     pub targets: Vec<Arc<Target>>,
     /// Public names to go on with when all targets have failed.
     pub fallbacks: Vec<Arc<str>>,
+    /// How the order of targets is found.
+    pub strategy: Strategy,
+    /// What is kept at one target and key; `None` where nothing is written.
+    pub affinity: Option<Affinity>,
+    /// When a failing target is left alone; `None`: never.
+    pub breaker: Option<BreakerSettings>,
+    /// Whether a breaker stands in the entry: then it holds for a single target, too.
+    pub breaker_written: bool,
+    /// Whose turn it is.
+    pub turns: Arc<Turns>,
     /// Which failures move on.
     pub fallback_on: FailureClasses,
     /// Tries at one target.
@@ -123,6 +134,11 @@ impl Route {
             label,
             targets,
             fallbacks: entry.fallbacks.iter().map(|name| name.as_str().into()).collect(),
+            strategy: entry.strategy,
+            affinity: entry.affinity,
+            breaker: breaker(entry.breaker.as_ref()),
+            breaker_written: entry.breaker.is_some(),
+            turns: Arc::default(),
             fallback_on: FailureClasses::of(&entry.fallback_on),
             retry: Retry::from(&entry.retry),
             timeouts: Timeouts {
@@ -139,52 +155,18 @@ impl Route {
     }
 }
 
-/// A model at a provider, with everything that an attempt looks up.
-pub struct Target {
-    /// The provider.
-    pub provider: Arc<Provider>,
-    /// The model's name there.
-    pub model: Arc<str>,
-    /// What it costs from when.
-    pub schedule: Schedule,
-    /// The most tokens that it makes, where the catalog knows.
-    pub output_limit: Option<u64>,
-    /// Its metrics under this route.
-    pub metrics: TargetMetrics,
-}
-
-impl Target {
-    pub(super) fn new(
-        catalog: &Catalog,
-        metrics: &Arc<Metrics>,
-        provider: &Arc<Provider>,
-        model: &str,
-        label: &Arc<str>,
-        known: bool,
-    ) -> Target {
-        let found = catalog.find(&provider.kind, model);
-        let model_label: Arc<str> = if known { model.into() } else { "other".into() };
-        Target {
-            provider: provider.clone(),
-            model: model.into(),
-            schedule: catalog.schedule(&provider.name, &provider.kind, model),
-            output_limit: found.and_then(|found| found.max_output),
-            metrics: TargetMetrics::new(metrics, label, &provider.name, &model_label),
-        }
-    }
-
-    /// What it costs now.
-    pub fn price(&self) -> Option<Arc<Price>> {
-        if let [(_, only)] = self.schedule.periods() {
-            return only.clone();
-        }
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        self.schedule.at(i64::try_from(now).unwrap_or(i64::MAX)).cloned()
-    }
-}
-
-impl std::fmt::Debug for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Target({}/{})", self.provider.name, self.model)
-    }
+fn breaker(written: Option<&OrOff<weir_config::Breaker>>) -> Option<BreakerSettings> {
+    let usual = weir_config::Breaker::default();
+    let entry = match written {
+        None => &usual,
+        Some(OrOff::On(entry)) => entry,
+        Some(OrOff::Off) => return None,
+    };
+    Some(BreakerSettings {
+        failures: entry.failures,
+        millionths: entry.ratio.millionths,
+        min_requests: entry.min_requests,
+        window: entry.window.get(),
+        cooldown: entry.cooldown.get(),
+    })
 }

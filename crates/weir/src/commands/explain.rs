@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use weir_adapter::{Operation, Request, WireBody};
 use weir_catalog::NanoUsd;
 use weir_config::Environment;
-use weir_gateway::call::{Attempt, Call, CallOptions, Caller, Progress, Role};
+use weir_gateway::call::{Attempt, Call, CallOptions, Caller, Pass, Progress, Role};
 use weir_gateway::layers::{encode, record, route};
 use weir_gateway::{GatewayError, Metrics, Snapshot};
 use weir_ledger::{CallId, Facts};
@@ -49,8 +49,13 @@ pub fn explain(snapshot: Arc<Snapshot>, body: Bytes) -> Result<Value, GatewayErr
         .iter()
         .enumerate()
         .map(|(index, (route, target))| {
-            let attempt =
-                Attempt { call: call.clone(), target: target.clone(), route: route.clone(), ordinal: 0 };
+            let attempt = Attempt {
+                call: call.clone(),
+                target: target.clone(),
+                route: route.clone(),
+                ordinal: 0,
+                pass: Pass::default(),
+            };
             step(index, attempt)
         })
         .collect();

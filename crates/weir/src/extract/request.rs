@@ -10,7 +10,10 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use weir_adapter::{InvalidRequest, Peek, Request};
 use weir_gateway::overload::{BodyRoom, Overload};
+use weir_gateway::routing::Preferences;
 use weir_gateway::{CacheControl, CallOptions, GatewayError};
+use weir_wire::peek::key_bytes;
+use weir_wire::splice::ObjectSplice;
 
 use super::gemini;
 use crate::routes::InferenceRoute;
@@ -126,11 +129,15 @@ fn small_apart(body: Bytes) -> Bytes {
     if body.len() <= SMALL { Bytes::copy_from_slice(&body) } else { body }
 }
 
-/// The request, with what may travel on.
+/// The request, with what may travel on, and what it says itself about who may serve it.
 ///
 /// # Errors
 /// A body that the client's dialect does not allow.
-pub fn request(route: &InferenceRoute, head: &Parts, body: Bytes) -> Result<Request, GatewayError> {
+pub fn request(
+    route: &InferenceRoute,
+    head: &Parts,
+    body: Bytes,
+) -> Result<(Request, Option<Arc<Preferences>>), GatewayError> {
     if head.headers.get(http::header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
         let message = "compressed bodies are not read; send the body as it is".to_owned();
         return Err(InvalidRequest {
@@ -140,11 +147,17 @@ pub fn request(route: &InferenceRoute, head: &Parts, body: Bytes) -> Result<Requ
         }
         .into());
     }
-    let body = match route.front.dialect() == weir_adapter_gemini::front::DIALECT {
+    let mut body = match route.front.dialect() == weir_adapter_gemini::front::DIALECT {
         true => gemini::with_model(head.uri.path(), body)?,
         false => body,
     };
-    let peek: Peek = route.front.peek(route.operation, head, &body)?;
+    let mut peek: Peek = route.front.peek(route.operation, head, &body)?;
+    let preferences = preferences(&peek, &body)?;
+    if preferences.is_some() {
+        // They are for weir: no provider sees them.
+        body = without_preferences(&peek, &body);
+        peek = route.front.peek(route.operation, head, &body)?;
+    }
     let mut request = Request::new(route.operation, route.front.clone(), body, peek);
     for name in route.front.forwarded_headers() {
         for value in head.headers.get_all(*name) {
@@ -152,7 +165,28 @@ pub fn request(route: &InferenceRoute, head: &Parts, body: Bytes) -> Result<Requ
         }
     }
     request.query = head.uri.query().map(str::to_owned);
-    Ok(request)
+    Ok((request, preferences.map(Arc::new)))
+}
+
+/// What the request itself says about who may serve it.
+fn preferences(peek: &Peek, body: &[u8]) -> Result<Option<Preferences>, InvalidRequest> {
+    let value = |name: &str| peek.members.get(body, name).map(|member| &body[member.value.clone()]);
+    let (models, provider) = (value("models"), value("provider"));
+    if models.is_none() && provider.is_none() {
+        return Ok(None);
+    }
+    let said = |value: Option<&'_ [u8]>| value.is_some_and(|value| value != b"null");
+    Preferences::read(models.filter(|_| said(models)), provider.filter(|_| said(provider))).map(Some)
+}
+
+fn without_preferences(peek: &Peek, body: &Bytes) -> Bytes {
+    let mut splice = ObjectSplice::new(&peek.members);
+    for (index, member) in peek.members.list.iter().enumerate() {
+        if [&b"models"[..], b"provider"].contains(&key_bytes(body, member)) {
+            splice.remove(index);
+        }
+    }
+    splice.apply(body)
 }
 
 /// What the client asks for in headers.
@@ -191,6 +225,8 @@ pub fn options(headers: &HeaderMap) -> Result<CallOptions, GatewayError> {
         strict: switch("x-weir-strict", "true", "false")?,
         no_fallback: switch("x-weir-fallback", "off", "on")?,
         timeout,
+        preferences: None,
+        strategy: None,
     })
 }
 

@@ -1,7 +1,10 @@
 //! `/health/live`, `/health/ready` and `/health`.
 
+use std::time::{Duration, Instant};
+
 use http::StatusCode;
 use serde_json::{Value, json};
+use weir_gateway::snapshot::Provider;
 
 use crate::app::App;
 
@@ -20,6 +23,40 @@ pub fn ready(app: &App) -> (StatusCode, Value) {
     (StatusCode::OK, json!({ "status": status, "degraded": degraded }))
 }
 
+/// One provider: its models that have been asked, and its keys that rest.
+fn one(provider: &Provider) -> Value {
+    let now = Instant::now();
+    let mut models: Vec<(String, Value)> = Vec::new();
+    for (name, health) in provider.health.all() {
+        let (state, rests) = {
+            let breaker = health.breaker();
+            (["closed", "half-open", "open"][breaker.number(now) as usize % 3], breaker.resting(now))
+        };
+        let speed = health.speed(now);
+        let millis = |time: Option<Duration>| time.map(|time| time.as_millis() as u64);
+        let model = json!({
+            "model": name,
+            "breaker": state,
+            "rests_ms": millis(rests.map(|(left, _)| left)),
+            "inflight": health.inflight(),
+            "ttft_ms": millis(speed.ttft),
+        });
+        models.push((name, model));
+    }
+    models.sort_by(|one, other| one.0.cmp(&other.0));
+    let credentials = &provider.credentials;
+    let resting: Vec<&str> = (0..credentials.count())
+        .filter(|key| credentials.rests.left(*key, now).is_some())
+        .map(|key| credentials.get(key).name.as_str())
+        .collect();
+    json!({
+        "name": &*provider.name,
+        "kind": &*provider.kind,
+        "models": models.into_iter().map(|(_, model)| model).collect::<Vec<_>>(),
+        "resting_keys": resting,
+    })
+}
+
 /// All that is known, without secrets.
 pub async fn detail(app: &App) -> (StatusCode, Value) {
     let (status, mut body) = ready(app);
@@ -31,11 +68,7 @@ pub async fn detail(app: &App) -> (StatusCode, Value) {
         Err(error) => json!({ "error": error.to_string() }),
     };
     let snapshot = app.snapshot.load();
-    let providers: Vec<Value> = snapshot
-        .providers
-        .values()
-        .map(|provider| json!({ "name": &*provider.name, "kind": &*provider.kind }))
-        .collect();
+    let providers: Vec<Value> = snapshot.providers.values().map(|provider| one(provider)).collect();
     body["version"] = json!(env!("CARGO_PKG_VERSION"));
     body["store"] = store;
     body["ledger"] = json!({

@@ -71,13 +71,15 @@ async fn admit(
     let tenant = Tenant::of(caller.team.as_deref().unwrap_or(&caller.name));
     let seat = app.overload.admit(tenant)?;
     let hops = extract::request::hops(headers)?;
-    let options = extract::request::options(headers)?;
+    let mut options = extract::request::options(headers)?;
     let bytes = extract::request::body(head, body, snapshot.settings.max_body, &app.overload).await?;
     let (bytes, draft) = match route.front.dialect() == weir_adapter_openai::responses::DIALECT {
         true => responses::prepare(app, &caller, bytes).await?,
         false => (bytes, None),
     };
-    let mut request = extract::request::request(route, head, bytes)?;
+    let (mut request, preferences) = extract::request::request(route, head, bytes)?;
+    options.preferences = preferences;
+    options.strategy = weir_gateway::layers::route::suffix(&snapshot, request.model()).1;
     request.id = id.to_string();
     // The body took its time: the call began before it.
     let waited = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
