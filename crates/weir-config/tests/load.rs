@@ -254,9 +254,7 @@ fn a_variable_can_not_change_the_structure() {
 fn what_nothing_acts_on_is_refused() {
     for (text, path) in [
         ("budgets: [{limit: 5, period: day}]\n", "budgets"),
-        ("server: {allow_faults: true}\n", "server.allow_faults"),
-        ("models: {m: {strategy: weighted, targets: [a/b]}}\n", "models.m.strategy"),
-        ("models: {m: {targets: [{model: a/b, weight: 2}]}}\n", "models.m.targets[0].weight"),
+        ("models: {m: {strategy: auto, targets: [a/b]}}\n", "models.m.strategy"),
         ("models: {m: {targets: [a/b], cache: {mode: semantic}}}\n", "models.m.cache.mode"),
         ("models: {m: {targets: [a/b], hedge: {after: p95}}}\n", "models.m.hedge"),
         ("teams: [{name: a, budgets: [{limit: 5.00, period: month}]}]\n", "teams[0].budgets"),

@@ -52,7 +52,7 @@ const AS_FAST: f64 = 1.05;
 /// How many calls of a hundred find out how fast a target is that was not asked for a while.
 const EXPLORE_PERCENT: u32 = 2;
 /// After how long that is.
-const STALE: Duration = Duration::from_secs(10);
+const STALE: Duration = Duration::from_secs(5);
 
 /// The order in which these are asked.
 pub fn order(

@@ -261,7 +261,7 @@ mod tests {
             let now = start + Duration::from_millis(10) * call;
             assert_eq!(breaker.admit(false, now), Admit::Go, "{call}");
             match call % 20 {
-                0..9 => breaker.fail(false, &BreakerSettings { failures: 100, ..SETTINGS }, now),
+                11.. => breaker.fail(false, &BreakerSettings { failures: 100, ..SETTINGS }, now),
                 _ => breaker.succeed(false, false, &SETTINGS, now),
             }
         }

@@ -17,6 +17,8 @@ pub use breaker::{Admit, Breaker, BreakerSettings, MAX_REST, Why};
 
 /// How many conversations a target is remembered for.
 const WARM_SLOTS: usize = 256;
+/// A measurement that is older says little.
+const OLD: Duration = Duration::from_secs(2);
 /// How long a prompt stays in a provider's cache, in seconds.
 const WARM_FOR: u64 = 300;
 
@@ -118,16 +120,17 @@ impl TargetHealth {
 
     /// A stream's first content took so long, and its tokens so long each.
     pub fn streamed(&self, ttft: Duration, per_token: Option<Duration>, now: Instant) {
-        smooth(&self.ttft, ttft.as_micros());
+        let old = self.speed(now).age >= OLD;
+        smooth(&self.ttft, ttft.as_micros(), old);
         if let Some(per_token) = per_token {
-            smooth(&self.per_token, per_token.as_nanos());
+            smooth(&self.per_token, per_token.as_nanos(), old);
         }
         self.told(now);
     }
 
     /// A whole answer took so long.
     pub fn answered(&self, took: Duration, now: Instant) {
-        smooth(&self.whole, took.as_micros());
+        smooth(&self.whole, took.as_micros(), self.speed(now).age >= OLD);
         self.told(now);
     }
 
@@ -168,11 +171,11 @@ impl TargetHealth {
     }
 }
 
-/// A quarter of the new, three quarters of the old. Two at once may lose one of them: it is an estimate.
-fn smooth(value: &AtomicU64, sample: u128) {
+/// A quarter of the new, three quarters of what was; what was long ago counts no more. Two at once may lose one of them: it is an estimate.
+fn smooth(value: &AtomicU64, sample: u128, forget: bool) {
     let sample = u64::try_from(sample).unwrap_or(u64::MAX).max(1);
     let old = value.load(Ordering::Relaxed);
-    let new = if old == 0 { sample } else { old - old / 4 + sample / 4 };
+    let new = if old == 0 || forget { sample } else { old - old / 4 + sample / 4 };
     value.store(new.max(1), Ordering::Relaxed);
 }
 
