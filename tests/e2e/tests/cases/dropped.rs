@@ -15,7 +15,7 @@ use weir_ledger::{CallId, Durability, End, State};
 use crate::inside::Inside;
 
 /// Two targets, the first of which fails.
-const ROUTES: &str = "models:\n  twice:\n    targets: [openai/gpt-4o, anthropic/claude-haiku-4-5]\n    retry: { attempts: 1 }\n";
+const ROUTES: &str = "models:\n  twice:\n    targets: [openai/gpt-4o, anthropic/claude-haiku-4-5]\n    retry: { attempts: 1 }\n    breaker: off\n";
 
 /// Polls the call to its end, body included, but at most `polls` times; whether it came to its end.
 async fn polled(inside: &Inside, front: Arc<dyn Front>, body: &Value, polls: usize) -> (CallId, bool) {

@@ -92,20 +92,20 @@ async fn w067_a_stream_longer_than_the_drain_time_is_told_so() {
 async fn a_client_that_does_not_read_is_left_alone_after_its_time() {
     let more = "models:\n  long: { targets: [openai/gpt-4o-mini], timeouts: { write: 700ms } }\n";
     let bench = Bench::start(more).await;
-    let question = body("long", "len=60000", true).to_string();
+    let question = body("long", "len=30000+gap=100us", true).to_string();
     // HTTP/1.1: the connection stands still.
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(bench.weir.address.parse().unwrap()).await.unwrap();
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{question}",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nx-request-id: h1\r\ncontent-length: {}\r\n\r\n{question}",
         question.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     // HTTP/2: only the stream does; another on the same connection flows on.
     let client = http2();
     let url = format!("{}/v1/chat/completions", bench.weir.url);
-    let frozen = client.post(&url).body(question.clone()).send().await.unwrap();
+    let frozen = client.post(&url).header("x-request-id", "h2").body(question.clone()).send().await.unwrap();
     let began = Instant::now();
     let mut others = 0;
     until("both are given up", Duration::from_secs(10), async || {
@@ -118,7 +118,12 @@ async fn a_client_that_does_not_read_is_left_alone_after_its_time() {
     assert!(began.elapsed() > Duration::from_millis(500), "{:?}", began.elapsed());
     let (calls, attempts) = bench.rows_of(2 + others).await;
     let ended: Vec<_> = calls.iter().filter(|call| call.end == "client_gone").collect();
-    assert_eq!(ended.len(), 2, "{calls:?}");
+    assert_eq!(
+        ended.len(),
+        2,
+        "{:?}",
+        calls.iter().find(|call| call.request_id.starts_with('h') && call.end == "complete")
+    );
     for call in ended {
         let attempt = attempts.iter().find(|attempt| attempt.call_id == call.id).unwrap();
         assert_eq!((attempt.state.as_str(), attempt.usage_source.as_str()), ("client_gone", "estimated"));

@@ -193,7 +193,7 @@ async fn w047_each_failure_of_a_provider_has_one_line_in_the_table() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w013_a_call_that_fails_over_has_two_rows_and_counts_once() {
-    let more = "models:\n  both:\n    targets: [openai/gpt-4o-mini, anthropic/claude-haiku-4-5]\n    retry: { attempts: 1 }\n";
+    let more = "models:\n  both:\n    targets: [openai/gpt-4o-mini, anthropic/claude-haiku-4-5]\n    retry: { attempts: 1 }\n    breaker: off\n";
     let bench = Bench::start(more).await;
     // The first fails in mid-stream before any content, having told its usage; then by status; then by an error event.
     let mut calls = 0;
@@ -273,7 +273,7 @@ async fn w013_usage_within_an_error_is_charged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn targets_are_tried_in_order_and_only_before_the_first_content() {
-    let more = "models:\n  three:\n    targets: [openai/gpt-4o-mini, gemini/gemini-2.5-flash]\n    fallbacks: [last]\n    retry: { attempts: 1 }\n    timeouts: { first_byte: 500ms, first_token: 500ms, idle: 500ms }\n  last: anthropic/claude-haiku-4-5\n";
+    let more = "models:\n  three:\n    targets: [openai/gpt-4o-mini, gemini/gemini-2.5-flash]\n    fallbacks: [last]\n    breaker: off\n    retry: { attempts: 1 }\n    timeouts: { first_byte: 500ms, first_token: 500ms, idle: 500ms }\n  last: anthropic/claude-haiku-4-5\n";
     let bench = Bench::start(more).await;
     let script = |rules: &[(&str, &str)]| {
         let rules: Vec<Value> =

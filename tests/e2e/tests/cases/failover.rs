@@ -197,9 +197,11 @@ async fn two_targets_fail_in_every_way_and_the_third_answers() {
 async fn after_the_first_word_nothing_is_tried_again_and_retries_come_last() {
     let more = "models:\n  two: { targets: [openai/gpt-4o, openai/gpt-4o-mini], breaker: off, retry: { attempts: 2, base: 1ms }, timeouts: { idle: 300ms } }\n";
     let bench = Bench::start(more).await;
-    for (words, code) in
-        [("stall_at=4", "upstream_timeout"), ("reset_at=4", "upstream_truncated"), ("error_event_at=4", "")]
-    {
+    for (words, code) in [
+        ("stall_at=4", "upstream_timeout"),
+        ("reset_at=4", "upstream_truncated"),
+        ("gap=20ms+error_event_at=4", ""),
+    ] {
         script(&bench, &[("gpt-4o", words)]);
         let answer = bench.chat("two", "hello [[sim:len=20]]", true).await;
         assert_eq!((answer.header("x-weir-attempts"), answer.finished()), ("1", false), "{words}");

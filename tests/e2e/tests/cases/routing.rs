@@ -35,9 +35,9 @@ async fn served(bench: &Bench, body: &Value, calls: usize) -> BTreeMap<String, u
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w051_a_failing_target_is_left_alone_and_comes_back_by_one_probe() {
-    let more = "models:\n  two: { targets: [openai/gpt-4o, openai/gpt-4o-mini], breaker: { failures: 3, cooldown: 1s } }\n  single: { targets: [openai/o3-mini], retry: { attempts: 1 } }\n";
+    let more = "models:\n  two: { targets: [openai/gpt-4o, openai/gpt-4o-mini], breaker: { failures: 3, cooldown: 1s } }\n  single: { targets: [openai/gpt-4.1-mini], retry: { attempts: 1 } }\n";
     let bench = Bench::start(more).await;
-    script(&bench, &[("gpt-4o", "status=500"), ("o3-mini", "status=500")]);
+    script(&bench, &[("gpt-4o", "status=500"), ("gpt-4.1-mini", "status=500")]);
     let mut attempts = Vec::new();
     for _ in 0..6 {
         attempts.push(ask(&bench, &body("two"), &[]).await.header("x-weir-attempts").to_owned());
