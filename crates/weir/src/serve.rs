@@ -75,8 +75,8 @@ fn builder() -> Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
-        .max_buf_size(256 << 10)
-        .pipeline_flush(true);
+        // Without `pipeline_flush`: with it, an answer is buffered without bound for a client that does not read.
+        .max_buf_size(256 << 10);
     builder
         .http2()
         .timer(TokioTimer::new())

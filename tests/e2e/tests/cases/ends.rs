@@ -92,7 +92,7 @@ async fn w067_a_stream_longer_than_the_drain_time_is_told_so() {
 async fn a_client_that_does_not_read_is_left_alone_after_its_time() {
     let more = "models:\n  long: { targets: [openai/gpt-4o-mini], timeouts: { write: 700ms } }\n";
     let bench = Bench::start(more).await;
-    let question = body("long", "len=30000+gap=100us", true).to_string();
+    let question = body("long", "len=60000", true).to_string();
     // HTTP/1.1: the connection stands still.
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
