@@ -1,0 +1,119 @@
+"""Counts user-space instructions a call, by callgrind, and compares them with the committed baseline.  See README.md.
+
+`serving` is what the connection's task does, from the first byte of a request to the last of its answer: it is the same in
+each run to a tenth of a percent, and may be 5 % over its baseline. `whole process` has the ledger's way to its database,
+too, which depends on how many rows happen to meet in a batch: it is shown and not judged.
+"""
+
+import argparse
+import json
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench import bodies
+from subjects import BENCH, Sim, Weir, request
+
+BASELINE = BENCH / "instructions.json"
+# What hyper runs for a connection; everything that answers a call happens below it.
+SERVING = "hyper::proto::h1::dispatch::Dispatcher<D,Bs,I,T>::poll_catch"
+ALLOWED = 1.05
+CALLS = 300
+EVENTS = 103
+
+
+class Watched(Weir):
+    """weir under callgrind, which counts only when told to."""
+
+    def command(self):
+        command, environment = super().command()
+        self.out = self.folder / "callgrind.out"
+        tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={self.out}"]
+        return [*tool, *command], {**environment, "TOKIO_WORKER_THREADS": "1"}
+
+    def control(self, *words: str) -> None:
+        subprocess.run(["callgrind_control", *words, str(self.process.pid)], check=True, capture_output=True)
+
+
+def call(connection: socket.socket, wire: bytes) -> None:
+    """Sends a request and reads its answer to the end."""
+    connection.sendall(wire)
+    got = b""
+    while True:
+        piece = connection.recv(65536)
+        if not piece:
+            raise RuntimeError(f"the connection ended: {got[:200]}")
+        got += piece
+        head, found, body = got.partition(b"\r\n\r\n")
+        if not found:
+            continue
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"not answered: {got[:200]}")
+        length = re.search(rb"content-length: (\d+)", head)
+        if (length and len(body) >= int(length[1])) or (not length and body.endswith(b"0\r\n\r\n")):
+            return
+
+
+def count(body: bytes, warm: bytes) -> dict[str, float]:
+    """Instructions a call."""
+    with Sim() as sim, tempfile.TemporaryDirectory() as folder:
+        weir = Watched(sim, Path(folder))
+        weir.start(warm)
+        with socket.create_connection(("127.0.0.1", weir.port), timeout=60) as connection:
+            wire = request(body)
+            for _ in range(60):
+                call(connection, wire)
+            weir.control("-i", "on")
+            for _ in range(CALLS):
+                call(connection, wire)
+            # The rows' way to the database belongs to what a call costs.
+            time.sleep(1.5)
+            weir.control("-d")
+            weir.control("-i", "off")
+        weir.process.kill()
+        weir.process.wait()
+        weir.log.close()
+        weir.process = None
+        shown = ["callgrind_annotate", "--inclusive=yes", "--threshold=100", f"{weir.out}.1"]
+        text = subprocess.run(shown, check=True, capture_output=True, text=True).stdout
+    lines = {"whole process": "PROGRAM TOTALS", "serving": SERVING}
+    found = {}
+    for name, mark in lines.items():
+        line = next((line for line in text.splitlines() if mark in line), None)
+        if line is None:
+            raise RuntimeError(f"callgrind does not show {mark}; was the binary stripped of its symbols?")
+        found[name] = int(line.split()[0].replace(",", "")) / CALLS
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests/bench/instructions", description=__doc__)
+    parser.add_argument("--update", action="store_true", help="makes what is measured the baseline")
+    options = parser.parse_args()
+    load = bodies()
+    measured = {
+        "small chat": count(load["small"], load["small"]),
+        "event of a stream": {name: value / EVENTS for name, value in count(load["stream"], load["small"]).items()},
+    }
+    measured = {what: {name: round(value) for name, value in each.items()} for what, each in measured.items()}
+    if options.update:
+        BASELINE.write_text(json.dumps(measured, indent=1) + "\n")
+    baseline = json.loads(BASELINE.read_text())
+    too_many = False
+    for what, each in measured.items():
+        for name, value in each.items():
+            before = baseline[what][name]
+            over = name == "serving" and value > before * ALLOWED
+            too_many |= over
+            print(f"{what}, {name}: {value:,} instructions, baseline {before:,} ({value / before - 1:+.1%}){'  TOO MANY' if over else ''}")
+    if too_many:
+        print("more than the baseline allows: make it cheaper, or say why it is worth it and run with --update")
+    return 1 if too_many else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
