@@ -25,6 +25,7 @@ use crate::adapters::{ADAPTERS, FRONTS};
 use crate::alerts::Alerts;
 use crate::data;
 use crate::extract::address::WrongKeys;
+use crate::idempotency::Answers;
 use crate::listed::Listed;
 use crate::routes::Routes;
 
@@ -92,6 +93,8 @@ pub struct App {
     /// The store's accounts, once they are known.
     book: Mutex<Option<Arc<Book>>>,
     last_good: Option<LastGood>,
+    /// Answers to calls with an `idempotency-key`.
+    pub answers: Arc<Answers>,
     /// What is wrong now, and was.
     pub alerts: Alerts,
     /// Addresses that try key after key.
@@ -175,6 +178,7 @@ impl App {
             loaded: ArcSwap::from_pointee(loaded),
             book: Mutex::new(None),
             last_good,
+            answers: Arc::default(),
             alerts: Alerts::default(),
             wrong_keys: WrongKeys::default(),
             redis,

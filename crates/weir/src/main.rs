@@ -14,6 +14,7 @@ mod data;
 mod demo;
 mod extract;
 mod handlers;
+mod idempotency;
 mod listed;
 mod overload;
 mod patience;

@@ -16,11 +16,16 @@ use weir_ledger::{CallId, Facts};
 use crate::app::App;
 use crate::extract;
 use crate::handlers::{gemini_array, responses};
+use crate::idempotency;
 use crate::respond::{self, ResponseBody};
 use crate::routes::InferenceRoute;
 
 /// Answers one request of a route that calls a model.
-pub async fn serve(app: &App, route: &InferenceRoute, request: Request<Incoming>) -> Response<ResponseBody> {
+pub async fn serve(
+    app: &Arc<App>,
+    route: &InferenceRoute,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
     let started = Instant::now();
     let id = CallId::now();
     let (head, body) = request.into_parts();
@@ -32,21 +37,65 @@ pub async fn serve(app: &App, route: &InferenceRoute, request: Request<Incoming>
             respond::error(route.front.as_ref(), Some(&request_id), None, &error)
         }
         // The seat is given back with the answer's beginning: a stream under way is no work that waits.
-        Ok((call, draft, _seat)) => match app.stack.clone().call(call.clone()).await {
-            Ok(reply) => {
-                let response = respond::reply(&call, &request_id, reply);
-                match draft {
-                    Some(draft) => responses::keep(draft, response).await,
-                    None if gemini_array::is_wanted(&call, &head.uri) => gemini_array::of(response),
-                    None => response,
-                }
+        Ok((call, draft, _seat)) => {
+            let form = Form { draft, array: gemini_array::is_wanted(&call, &head.uri) };
+            match idempotency::key(&head.headers) {
+                Ok(None) => answer(app, call, form, &request_id).await,
+                Ok(Some(key)) => once(app, &key, call, form, request_id).await,
+                Err(error) => refuse(app, &call, &request_id, &error),
             }
-            Err(error) => {
-                report(&call, &error);
-                respond::error(route.front.as_ref(), Some(&request_id), Some(&call), &error)
-            }
-        },
+        }
     }
+}
+
+/// What an answer shall become, beside what its dialect says.
+struct Form {
+    /// It is kept, as the Responses API does.
+    draft: Option<responses::Draft>,
+    /// It is a list rather than events, as Gemini's clients may ask.
+    array: bool,
+}
+
+/// Runs a call through the stack.
+async fn answer(app: &App, call: Arc<Call>, form: Form, request_id: &HeaderValue) -> Response<ResponseBody> {
+    match app.stack.clone().call(call.clone()).await {
+        Ok(reply) => {
+            let response = respond::reply(&call, request_id, reply);
+            match form.draft {
+                Some(draft) => responses::keep(draft, response).await,
+                None if form.array => gemini_array::of(response),
+                None => response,
+            }
+        }
+        Err(error) => {
+            report(&call, &error);
+            respond::error(call.request.front().as_ref(), Some(request_id), Some(&call), &error)
+        }
+    }
+}
+
+/// Runs a call unless it ran before, by its `idempotency-key`.
+async fn once(
+    app: &Arc<App>,
+    key: &str,
+    call: Arc<Call>,
+    form: Form,
+    request_id: HeaderValue,
+) -> Response<ResponseBody> {
+    let run = || {
+        let (app, call, request_id) = (app.clone(), call.clone(), request_id.clone());
+        async move { answer(&app, call, form, &request_id).await }
+    };
+    match idempotency::once(&app.answers, key, &call, run).await {
+        Ok(response) => response,
+        Err(error) => refuse(app, &call, &request_id, &error),
+    }
+}
+
+/// Refuses what is no call yet.
+fn refuse(app: &App, call: &Call, request_id: &HeaderValue, error: &GatewayError) -> Response<ResponseBody> {
+    app.metrics.refused(error.words().code.as_deref().unwrap_or("other"));
+    respond::error(call.request.front().as_ref(), Some(request_id), None, error)
 }
 
 /// What is known of a call before its body.

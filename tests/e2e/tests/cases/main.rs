@@ -11,6 +11,7 @@ mod dropped;
 mod ends;
 mod errors;
 mod failover;
+mod idempotency;
 mod inside;
 mod kills;
 mod limits;
