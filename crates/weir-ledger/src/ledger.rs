@@ -63,7 +63,8 @@ impl LedgerConfig {
             segment_size: 8 * 1024 * 1024,
             drain_interval: Duration::from_millis(100),
             adopt_interval: Duration::from_secs(10),
-            batch_rows: 1_000,
+            // Half calls, half attempts: enough of each for the longest statements of the store.
+            batch_rows: 2_048,
             disk: Arc::new(OsDisk),
             now: system_now,
         }
