@@ -17,9 +17,11 @@ run_pytest() {
 }
 
 export PYTHONDONTWRITEBYTECODE=1
-run_pytest python "$PYTHON" --openai-major 3 -m "not model" .
+run_pytest python "$PYTHON" --openai-major 3 -m "not model" --ignore api .
 openai2_venv
 run_pytest python-openai-2 "$PYTHON" --openai-major 2 test_openai.py
+api_venv
+run_pytest admin-api "$PYTHON" -c pytest.ini --rootdir api --confcutdir api api
 
 say "--- node"
 need_node_modules

@@ -69,3 +69,6 @@ node_modules() {
     printf '%s' "$wanted" > "$stamp"
 }
 need_node_modules() { node_modules tests/clients/node; }
+
+# With the tool that drives the admin API by its own description.
+api_venv() { venv venv-api "$ROOT/tests/clients/python/requirements-api.txt"; }

@@ -138,6 +138,7 @@ fn operation(endpoint: &Endpoint) -> Value {
         ("400", "something in it is wrong; the message says what to change"),
         ("401", "no key, or a wrong one"),
         ("403", "the key's role does not allow it"),
+        ("429", "too many wrong keys came from this address"),
         ("503", "the store does not answer; nothing was changed, try again"),
     ] {
         answers.insert(status.to_owned(), error(description));
