@@ -320,4 +320,53 @@ mod tests {
         open.adopt(&Book::default());
         assert_eq!(who(open.verify(None, 0)), "local");
     }
+
+    /// W-076: how much of a key is right can't be told by the time that its refusal takes.
+    #[test]
+    fn refusing_takes_the_same_time_however_near_the_guess() {
+        let real = "a-declared-key-of-forty-eight-characters-0123456";
+        let near = "a-declared-key-of-forty-eight-characters-0123457";
+        let far = "z9qk3vXw81mmPoe72LrTyNcbd05UiAsHgJfEQ64xRt-._zzz";
+        let keys = Keys::new(Some(KeyHash::of("m")), HashMap::from([(KeyHash::of(real), caller("ci"))]));
+        let time = |key: &str| {
+            let began = std::time::Instant::now();
+            for _ in 0..8 {
+                assert_eq!(
+                    std::hint::black_box(keys.verify(Some(key), 0)),
+                    Verdict::Wrong { mistyped: false }
+                );
+            }
+            began.elapsed().as_nanos() as f64
+        };
+        // What else runs on the machine shows in single rounds: a leak would show in each.
+        let welch: Vec<f64> = (0..5)
+            .map(|_| {
+                let (mut nears, mut fars) = (Vec::new(), Vec::new());
+                for n in 0..4_000 {
+                    let (one, other) = if n % 2 == 0 { (near, far) } else { (far, near) };
+                    let (first, second) = (time(one), time(other));
+                    let (is_near, is_far) = if n % 2 == 0 { (first, second) } else { (second, first) };
+                    nears.push(is_near);
+                    fars.push(is_far);
+                }
+                welch(&mut nears, &mut fars)
+            })
+            .collect();
+        let least = welch.iter().fold(f64::INFINITY, |least, t| least.min(t.abs()));
+        assert!(least < 4.5, "{welch:?}");
+    }
+
+    /// Welch's t of the faster nine tenths of both.
+    fn welch(one: &mut Vec<f64>, other: &mut Vec<f64>) -> f64 {
+        let moments = |values: &mut Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            values.truncate(values.len() * 9 / 10);
+            let count = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / count;
+            let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
+            (mean, variance / count)
+        };
+        let ((one, its), (other, others)) = (moments(one), moments(other));
+        (one - other) / (its + others).sqrt()
+    }
 }
