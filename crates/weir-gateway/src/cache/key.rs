@@ -37,6 +37,10 @@ pub(crate) fn of(call: &Call, plan: &Plan) -> Option<Key> {
     if options.preferences.is_some() || options.strategy.is_some() {
         part(&mut hasher, format!("{:?} {:?}", options.preferences, options.strategy).as_bytes());
     }
+    if let Some(defaults) = &call.caller.defaults {
+        part(&mut hasher, b"defaults");
+        part(&mut hasher, serde_json::to_string(defaults).unwrap_or_default().as_bytes());
+    }
     part(&mut hasher, b"routes");
     for route in Plan::chain(call, &plan.route) {
         identity(&mut hasher, &route);

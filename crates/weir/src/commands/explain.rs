@@ -59,7 +59,8 @@ pub fn explain(snapshot: Arc<Snapshot>, body: Bytes) -> Result<Value, GatewayErr
             step(index, attempt)
         })
         .collect();
-    Ok(json!({ "model": call.request.model(), "route": &*plan.route.name, "targets": steps }))
+    let cache = plan.route.cache.map(|ttl| json!({ "mode": "exact", "ttl_seconds": ttl.as_secs() }));
+    Ok(json!({ "model": call.request.model(), "route": &*plan.route.name, "cache": cache, "targets": steps }))
 }
 
 /// The body of the file, else a tiny one for `--model`.
@@ -148,6 +149,9 @@ fn print(answer: &Value, output: &mut Output<'_>) -> Result<(), CommandError> {
         text(&answer["model"]),
         text(&answer["route"])
     ))?;
+    if let Some(seconds) = answer["cache"]["ttl_seconds"].as_u64() {
+        output.text(&format!("an equal request within {seconds} seconds gets the stored answer\n\n"))?;
+    }
     for step in answer["targets"].as_array().into_iter().flatten() {
         output.text(&format!(
             "{}. {}/{}: {}\n",
