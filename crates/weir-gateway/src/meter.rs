@@ -5,6 +5,7 @@
 //! Then, and exactly once, it tells its observers. Nothing is spawned and nothing is buffered beyond one frame.
 
 mod frames;
+mod leaving;
 mod patience;
 
 use std::collections::VecDeque;
@@ -12,7 +13,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::Frame;
@@ -79,11 +79,6 @@ pub struct Meter {
     /// What the connection knows of the client's reading.
     write: Option<Arc<WriteWatch>>,
 }
-
-/// How long a stream is read on after its client left.
-const DRAIN_TIME: Duration = Duration::from_secs(60);
-/// How much of it, in bytes.
-const DRAIN_BYTES: usize = 16 << 20;
 
 const KEEPALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
@@ -368,55 +363,6 @@ impl Meter {
         let code = stuck.then(|| "write_timeout".to_owned());
         let outcome = self.account.close(State::ClientGone, self.usage(), code);
         self.finish(&outcome);
-    }
-
-    /// Reads on for the usage, within bounds of time and size; then the client has left all the same.
-    async fn drain(mut self) {
-        let until = self.patience.deadline.min(Instant::now() + DRAIN_TIME);
-        let mut read = 0;
-        while let Some(source) = &mut self.source {
-            let cut = self.patience.cut.clone();
-            let next = tokio::select! {
-                next = tokio::time::timeout_at(until, source.frame()) => next,
-                () = cut.wait() => break,
-            };
-            let next = match next {
-                Ok(Some(Ok(frame))) => frame.into_data().ok(),
-                _ => break,
-            };
-            let data = next.unwrap_or_default();
-            read += data.len();
-            if read > DRAIN_BYTES || self.take(data).is_err() {
-                break;
-            }
-            self.out.clear();
-        }
-        self.left();
-    }
-
-    /// The same meter, for a task of its own; nothing is left of this one.
-    fn take_over(&mut self) -> Meter {
-        Meter {
-            source: self.source.take(),
-            splitter: std::mem::replace(&mut self.splitter, Splitter::new(weir_wire::framing::Framing::Sse)),
-            form: std::mem::replace(&mut self.form, Form::Gone),
-            front: self.front.clone(),
-            account: self.account.clone(),
-            patience: self.patience.clone(),
-            alarm: Box::pin(tokio::time::sleep_until(self.patience.deadline)),
-            last_seen: self.last_seen,
-            last_sent: self.last_sent,
-            out: VecDeque::new(),
-            observers: std::mem::take(&mut self.observers),
-            barrier: None,
-            waiting: None,
-            held: VecDeque::new(),
-            semantic: self.semantic,
-            tap: None,
-            drains: false,
-            cut_seen: self.cut_seen,
-            write: self.write.clone(),
-        }
     }
 
     /// In strict mode the frame that says "this is the end" must wait for the disk, like the end itself.
