@@ -29,8 +29,8 @@ const FAILURES: [&str; 4] = ["upstream_error", "upstream_truncated", "upstream_i
 impl ProviderSample {
     /// How many calls took longer: exactly where `limit` is a bucket's bound, else at least as many.
     pub fn slower_than(&self, limit: Duration) -> u64 {
-        let within = self.buckets.iter().find(|(bound, _)| *bound >= limit.as_secs_f64());
-        within.map_or(0, |(_, count)| self.calls.saturating_sub(*count))
+        let within = self.buckets.iter().rev().find(|(bound, _)| *bound <= limit.as_secs_f64());
+        within.map_or(self.calls, |(_, count)| self.calls.saturating_sub(*count))
     }
 }
 
