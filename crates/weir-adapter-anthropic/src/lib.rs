@@ -30,6 +30,7 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use weir_adapter::adapter::{EncodeError, EncodeOptions, ReplyForm, WireBody, WireRequest};
+use weir_adapter::count::CountReader;
 use weir_adapter::descriptor::Auth;
 use weir_adapter::{Adapter, Credential, Descriptor, Front, Operation, ProviderError, Request};
 
@@ -73,15 +74,21 @@ impl Anthropic {
 
 impl Adapter for Anthropic {
     fn serves(&self, operation: Operation) -> bool {
-        operation == Operation::Chat && self.descriptor.operations.contains(&operation)
+        // Whoever chats counts, too.
+        matches!(operation, Operation::Chat | Operation::CountTokens)
+            && self.descriptor.operations.contains(&Operation::Chat)
     }
 
     fn encode(&self, request: &Request, options: &EncodeOptions<'_>) -> Result<WireRequest, EncodeError> {
-        if request.operation != Operation::Chat {
+        let native = request.front().dialect() == DIALECT;
+        if request.operation != Operation::Chat && !(native && request.operation == Operation::CountTokens) {
             let message = format!("{} does not do {}", self.descriptor.title, request.operation);
             return Err(EncodeError::unsupported("model", message));
         }
-        let mut wire = match request.front().dialect() == DIALECT {
+        let mut wire = match native {
+            true if request.operation == Operation::CountTokens => {
+                request::count(&self.descriptor, request, options)
+            }
             true => request::native(&self.descriptor, request, options),
             false => request::foreign(&self.descriptor, request, options)?,
         };
@@ -116,6 +123,9 @@ impl Adapter for Anthropic {
 
     fn reply_form(&self, request: &Request) -> ReplyForm {
         match request.front().dialect() == DIALECT {
+            true if request.operation == Operation::CountTokens => {
+                ReplyForm::Native(Box::new(CountReader::new("input_tokens")))
+            }
             true => ReplyForm::Native(Box::new(reader::MessageReader::default())),
             false => ReplyForm::Foreign(Box::new(stream::MessageDecoder::default())),
         }

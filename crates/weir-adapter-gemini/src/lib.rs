@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use weir_adapter::count::CountReader;
 use weir_adapter::descriptor::Auth;
 use weir_adapter::{
     Adapter, Credential, Descriptor, EncodeError, EncodeOptions, Front, Operation, ProviderError, ReplyForm,
@@ -50,7 +51,12 @@ struct Gemini {
 
 impl Adapter for Gemini {
     fn serves(&self, operation: Operation) -> bool {
-        operation != Operation::Completions && self.descriptor.operations.contains(&operation)
+        match operation {
+            Operation::Completions => false,
+            // Whoever chats counts, too.
+            Operation::CountTokens => self.descriptor.operations.contains(&Operation::Chat),
+            operation => self.descriptor.operations.contains(&operation),
+        }
     }
 
     fn encode(&self, request: &Request, options: &EncodeOptions<'_>) -> Result<WireRequest, EncodeError> {
@@ -81,6 +87,9 @@ impl Adapter for Gemini {
     }
 
     fn reply_form(&self, request: &Request) -> ReplyForm {
+        if request.operation == Operation::CountTokens {
+            return ReplyForm::Native(Box::new(CountReader::new("totalTokens")));
+        }
         let decoder = stream::GeminiDecoder::new(self.descriptor.clone(), request);
         match request.front().dialect() == front::DIALECT {
             true => ReplyForm::Native(Box::new(front::native::NativeReader(decoder))),

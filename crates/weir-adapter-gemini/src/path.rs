@@ -11,6 +11,7 @@ pub(crate) enum Method {
     Stream,
     Embed,
     EmbedBatch,
+    Count,
 }
 
 /// The path of a call. A descriptor may state another for an operation, with `{model}` in the id's place and
@@ -20,6 +21,7 @@ pub(crate) fn path(descriptor: &Descriptor, method: Method, model: &str) -> Stri
         Method::Generate => (Operation::Chat, ":generateContent"),
         Method::Stream => (Operation::Chat, ":streamGenerateContent?alt=sse"),
         Method::Embed => (Operation::Embeddings, ":embedContent"),
+        Method::Count => (Operation::Chat, ":countTokens"),
         Method::EmbedBatch => (Operation::Embeddings, ":batchEmbedContents"),
     };
     let (collection, id) = split(model);

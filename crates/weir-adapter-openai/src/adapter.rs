@@ -69,7 +69,7 @@ impl OpenAi {
             Operation::Chat => &self.chat,
             Operation::Completions => &self.completions,
             Operation::Embeddings => &self.embeddings,
-            Operation::Responses => &self.responses,
+            Operation::CountTokens | Operation::Responses => &self.responses,
         };
         match path {
             Path::Fixed(path) => path.clone(),
@@ -117,7 +117,7 @@ impl OpenAi {
 
 impl Adapter for OpenAi {
     fn serves(&self, operation: Operation) -> bool {
-        self.descriptor.operations.contains(&operation)
+        operation != Operation::CountTokens && self.descriptor.operations.contains(&operation)
     }
 
     fn encode(&self, request: &Request, options: &EncodeOptions<'_>) -> Result<WireRequest, EncodeError> {
@@ -221,7 +221,7 @@ fn path(descriptor: &Descriptor, operation: Operation) -> Path {
         Operation::Chat => "/chat/completions",
         Operation::Completions => "/completions",
         Operation::Embeddings => "/embeddings",
-        Operation::Responses => "/responses",
+        Operation::CountTokens | Operation::Responses => "/responses",
     };
     match descriptor.api_version.as_deref().filter(|version| *version != "v1") {
         Some(version) => {

@@ -33,7 +33,7 @@ impl Front for OpenAi {
             Operation::Chat => openai::Request::Chat(parse(body)?),
             Operation::Completions => openai::Request::Completions(parse(body)?),
             Operation::Embeddings => openai::Request::Embeddings(parse(body)?),
-            Operation::Responses => return Err(elsewhere(operation)),
+            Operation::CountTokens | Operation::Responses => return Err(elsewhere(operation)),
         })
     }
 
@@ -123,7 +123,7 @@ impl Glance {
             Operation::Chat => "messages",
             Operation::Completions => "prompt",
             Operation::Embeddings => "input",
-            Operation::Responses => return Err(elsewhere(operation)),
+            Operation::CountTokens | Operation::Responses => return Err(elsewhere(operation)),
         };
         match self.input {
             None => return Err(InvalidRequest::missing(name)),

@@ -5,6 +5,7 @@
 //! provider speak the same dialect nothing is translated: the bytes pass, and a [`Reader`] glances at them.
 
 pub mod adapter;
+pub mod count;
 pub mod credential;
 pub mod descriptor;
 pub mod error;

@@ -21,6 +21,8 @@ pub enum Operation {
     Completions,
     /// Embeddings.
     Embeddings,
+    /// How many tokens a chat would have, without having it.
+    CountTokens,
     /// In descriptors: the provider has OpenAI's Responses API itself. Calls of that dialect are chats.
     Responses,
 }
@@ -32,6 +34,7 @@ impl Operation {
             Operation::Chat => "chat",
             Operation::Completions => "completions",
             Operation::Embeddings => "embeddings",
+            Operation::CountTokens => "count_tokens",
             Operation::Responses => "responses",
         }
     }

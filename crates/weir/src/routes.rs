@@ -72,6 +72,18 @@ const TABLE: &[Entry] = &[
         accounting: Some(Accounting { classes: TEXT, streams: true }),
     },
     Entry {
+        path: "/messages/count_tokens",
+        dialect: "anthropic",
+        operation: Operation::CountTokens,
+        accounting: Some(Accounting { classes: &[], streams: false }),
+    },
+    Entry {
+        path: "/models/{model}:countTokens",
+        dialect: "gemini",
+        operation: Operation::CountTokens,
+        accounting: Some(Accounting { classes: &[], streams: false }),
+    },
+    Entry {
         path: "/models/{model}:generateContent",
         dialect: "gemini",
         operation: Operation::Chat,

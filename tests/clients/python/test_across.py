@@ -92,3 +92,22 @@ def test_gemini_with_tools(gateway, model, stream):
     config.tool_config = None
     final = client.models.generate_content(model=model, contents=contents, config=config)
     assert final.candidates[0].finish_reason == types.FinishReason.STOP
+
+
+def test_tokens_are_counted_by_whom_speaks_the_dialect_and_estimated_elsewhere(gateway):
+    counts = {}
+    for model in ("via-anthropic", "via-openai"):
+        body = {"model": model, "messages": [{"role": "user", "content": "how long is this?"}]}
+        answer = gateway.post("/v1/messages/count_tokens", body)
+        assert answer.status == 200, answer.body
+        counts[model] = answer.json()["input_tokens"]
+        assert (answer.headers.get("x-weir-degraded") == "estimated") == (model == "via-openai")
+    assert all(count > 0 for count in counts.values())
+    for model in ("via-gemini", "via-openai"):
+        body = {"contents": [{"parts": [{"text": "how long is this?"}]}]}
+        answer = gateway.post(f"/v1beta/models/{model}:countTokens", body)
+        assert answer.status == 200, answer.body
+        assert answer.json()["totalTokens"] > 0
+        assert (answer.headers.get("x-weir-degraded") == "estimated") == (model == "via-openai")
+    refused = gateway.post("/v1/messages/count_tokens", {"model": "nobody/knows", "messages": []})
+    assert refused.status == 404

@@ -10,7 +10,7 @@ mod reasoning;
 mod schema;
 mod tools;
 
-pub(crate) use native::native;
+pub(crate) use native::{count, native};
 pub(crate) use parts::UNTITLED;
 
 use std::borrow::Cow;

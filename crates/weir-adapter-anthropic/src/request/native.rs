@@ -41,6 +41,21 @@ pub(crate) fn native(descriptor: &Descriptor, request: &Request, options: &Encod
     wire
 }
 
+/// A question for the number of tokens: the client's bytes with the model, and nothing else.
+pub(crate) fn count(descriptor: &Descriptor, request: &Request, options: &EncodeOptions<'_>) -> WireRequest {
+    let (body, members) = (request.raw(), &request.peek().members);
+    let mut splice = ObjectSplice::new(members);
+    if request.model() != options.model {
+        splice.set(body, "model", json!(options.model).to_string().into_bytes());
+    }
+    let path = path(descriptor, request);
+    let (plain, query) = path.split_once('?').map_or((&*path, None), |(plain, query)| (plain, Some(query)));
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    let mut wire = WireRequest::json(format!("{plain}/count_tokens{query}"), splice.apply(body));
+    forward_betas(request, &mut wire);
+    wire
+}
+
 /// A default in OpenAI's name as a member of Anthropic's body.
 fn native_member<'n>(name: &'n str, value: &Value, rules: &Rules<'_>) -> Option<(&'n str, Value)> {
     let value = value.clone();

@@ -36,6 +36,7 @@ impl Front for GenerateContent {
         let stream = members.value(body, "stream").and_then(as_bool) == Some(true);
         let needed: &[&str] = match operation {
             Operation::Embeddings => &["content", "requests"],
+            Operation::CountTokens => &["contents", "generateContentRequest"],
             _ => &["contents"],
         };
         if !needed.iter().any(|name| members.value(body, name).is_some_and(|value| value != b"[]")) {

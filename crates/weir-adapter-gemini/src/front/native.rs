@@ -22,6 +22,12 @@ pub(crate) fn encode(descriptor: &Descriptor, request: &Request, options: &Encod
     for (index, member) in members.list.iter().enumerate() {
         match key_bytes(body, member) {
             b"model" | b"stream" => splice.remove(index),
+            b"generateContentRequest" => {
+                let mut inner: Value =
+                    serde_json::from_slice(&body[member.value.clone()]).unwrap_or_default();
+                inner["model"] = resource(options.model).into();
+                splice.replace(member.value.clone(), inner.to_string().into_bytes());
+            }
             // Each request of a batch names the model, too.
             b"requests" => {
                 let mut list: Value = serde_json::from_slice(&body[member.value.clone()]).unwrap_or_default();
@@ -48,6 +54,7 @@ pub(crate) fn encode(descriptor: &Descriptor, request: &Request, options: &Encod
     let method = match (request.operation, request.peek().stream, batch) {
         (Operation::Embeddings, _, true) => Method::EmbedBatch,
         (Operation::Embeddings, ..) => Method::Embed,
+        (Operation::CountTokens, ..) => Method::Count,
         (_, true, _) => Method::Stream,
         _ => Method::Generate,
     };

@@ -13,7 +13,7 @@ mod tools;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use weir_adapter::{Descriptor, EncodeError, EncodeOptions, Request, WireRequest};
+use weir_adapter::{Descriptor, EncodeError, EncodeOptions, Operation, Request, WireRequest};
 use weir_wire::openai;
 use weir_wire::openai::chat;
 
@@ -29,6 +29,9 @@ pub(crate) fn encode(
 ) -> Result<WireRequest, EncodeError> {
     let mut wire = match request.front().dialect() == crate::front::DIALECT {
         true => crate::front::native::encode(descriptor, request, options),
+        false if request.operation == Operation::CountTokens => {
+            return Err(EncodeError::unsupported("model", "this provider counts for Gemini's clients only"));
+        }
         false => foreign(descriptor, request, options)?,
     };
     for (name, value) in &descriptor.headers {

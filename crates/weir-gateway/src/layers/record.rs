@@ -192,6 +192,9 @@ fn row(call: &Call, open: Open, started: Instant, outcome: &Outcome) -> AttemptR
 /// The most that an attempt can cost: a token of the prompt has at least one byte, unless pictures, sounds or
 /// documents are in it; then, and without any limit on the output, nothing is known.
 pub fn bound(encoded: &Encoded) -> Option<i64> {
+    if encoded.attempt.call.request.operation == Operation::CountTokens {
+        return Some(0);
+    }
     let price = encoded.price.as_ref()?;
     let prompt_tokens = encoded.attempt.call.request.raw().len() as u64;
     let output_tokens = match encoded.attempt.call.request.operation {

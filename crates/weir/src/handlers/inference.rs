@@ -15,7 +15,7 @@ use weir_ledger::{CallId, Facts};
 
 use crate::app::App;
 use crate::extract;
-use crate::handlers::{gemini_array, responses};
+use crate::handlers::{count, gemini_array, responses};
 use crate::idempotency;
 use crate::respond::{self, ResponseBody};
 use crate::routes::InferenceRoute;
@@ -36,6 +36,7 @@ pub async fn serve(
             app.metrics.refused(error.words().code.as_deref().unwrap_or("other"));
             respond::error(route.front.as_ref(), Some(&request_id), None, &error)
         }
+        Ok((call, ..)) if count::must_estimate(&call) => count::estimate(&call, &request_id),
         // The seat is given back with the answer's beginning: a stream under way is no work that waits.
         Ok((call, draft, _seat)) => {
             let form = Form { draft, array: gemini_array::is_wanted(&call, &head.uri) };

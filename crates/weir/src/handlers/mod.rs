@@ -2,6 +2,7 @@
 
 pub mod cache;
 pub mod console;
+pub mod count;
 pub mod gemini_array;
 pub mod generation;
 pub mod health;
