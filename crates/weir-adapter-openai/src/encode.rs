@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use weir_adapter::descriptor::{Reasons, StreamUsage};
 use weir_adapter::{EncodeError, EncodeOptions, Operation, Peek};
-use weir_wire::peek::{Members, as_bool, as_str, key_bytes};
+use weir_wire::peek::{Members, as_bool, as_str, as_u64, key_bytes};
 use weir_wire::splice::{ObjectSplice, Splice};
 
 use crate::messages;
@@ -33,7 +33,7 @@ impl Edit<'_, '_> {
         let mut splice = ObjectSplice::new(self.members);
         self.model(&mut splice);
         let reasoning = self.active.asks_for_reasoning() && self.reasons();
-        if self.foreign || !self.active.no_parameters() {
+        if self.foreign || !self.active.no_parameters() || self.options.output_cap.is_some() {
             self.parameters(reasoning, &mut splice, dropped)?;
         }
         if self.operation == Operation::Chat {
@@ -85,13 +85,19 @@ impl Edit<'_, '_> {
             if matches!(name, "model" | "messages" | "stream" | "stream_options") {
                 continue;
             }
-            let value = &self.body[member.value.clone()];
+            let written = &self.body[member.value.clone()];
+            let lowered = self.lowered(name, written);
+            let value = lowered.as_deref().unwrap_or(written);
             let fate = match self.foreign && !self.active.rules.known.contains(name) {
                 true => Fate::Drop,
                 false => fate(self.active, name, value, reasoning)?,
             };
             match fate {
-                Fate::Keep => {}
+                Fate::Keep => {
+                    if let Some(lowered) = lowered {
+                        splice.replace(member.value.clone(), lowered);
+                    }
+                }
                 Fate::Drop => {
                     splice.remove(index);
                     if value != b"null" {
@@ -107,11 +113,23 @@ impl Edit<'_, '_> {
                         splice.remove(index);
                         continue;
                     }
+                    let unchanged = change.value.is_none();
                     self.change(index, change, splice);
+                    if let Some(lowered) = lowered.filter(|_| unchanged) {
+                        splice.replace(member.value.clone(), lowered);
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    /// The value of a limit that is higher than what is paid for.
+    fn lowered(&self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+        let cap = self.options.output_cap?;
+        let limit =
+            matches!(name, "max_tokens" | "max_completion_tokens").then(|| as_u64(value)).flatten()?;
+        (limit > cap).then(|| cap.to_string().into_bytes())
     }
 
     fn change(&self, index: usize, change: Change<'_>, splice: &mut ObjectSplice<'_>) {

@@ -66,6 +66,8 @@ pub struct EncodeOptions<'o> {
     pub model_output_limit: Option<u64>,
     /// A limit to send because the client set none (a hard budget needs one).
     pub output_limit: Option<u64>,
+    /// What the client's own limit is lowered to, where it is higher (a budget pays for no more).
+    pub output_cap: Option<u64>,
     /// Whether a stream must report its usage: on wherever weir accounts.
     pub include_usage: bool,
     /// The route's defaults, in OpenAI's names: set where the client sent nothing.
@@ -79,6 +81,7 @@ impl<'o> EncodeOptions<'o> {
             model,
             model_output_limit: None,
             output_limit: None,
+            output_cap: None,
             include_usage: true,
             defaults: None,
         }

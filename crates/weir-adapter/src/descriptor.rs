@@ -229,7 +229,9 @@ pub struct ModelRule {
     /// The most tokens that these models make, where the catalog does not know.
     #[serde(default)]
     pub output_limit: Option<u64>,
-    /// Facts that one dialect's adapter reads, by names of its own.
+    /// Facts that one dialect's adapter reads, by names of its own. Those that begin with `bound.` are the gateway's, for
+    /// the most that a call can cost: `image` (tokens of a picture), `wider` (`header=part:tokens`, a header that
+    /// widens the context window), `searches` (`any`: the model searches unasked).
     #[serde(default)]
     pub facts: BTreeMap<String, String>,
 }

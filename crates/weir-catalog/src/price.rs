@@ -46,6 +46,8 @@ pub struct Bound<'a> {
     pub output_tokens: u64,
     /// The token classes that can occur: without audio in the request, [`Class::AudioIn`] cannot.
     pub classes: &'a [Class],
+    /// What is counted in other units than tokens, at most, each in its class's usual unit; the request itself aside.
+    pub units: &'a [(Class, u64)],
     /// The tier that was asked for.
     pub tier: ServiceTier,
 }
@@ -127,12 +129,13 @@ impl Price {
             prompt_tokens,
             output_tokens,
             classes: &TOKEN_CLASSES,
+            units: &[],
             tier: ServiceTier::Standard,
         })
     }
 
     /// The most that a request within `bound` can cost: every token at the highest rate that it could have, over
-    /// all steps that the prompt could reach. Units other than tokens are not in it. `None` where a price is unknown.
+    /// all steps that the prompt could reach, and the other units at theirs. `None` where a price is unknown.
     pub fn bound(&self, bound: Bound<'_>) -> Option<NanoUsd> {
         let steps = self.steps(bound.tier)?;
         let reachable =
@@ -152,8 +155,11 @@ impl Price {
                 rates?.into_iter().max().map(|rate| Picodollars::of(count, rate))
             };
             let request = Picodollars(u128::from(step.rates.of(Class::Request, Unit::Request)?));
-            let sum =
+            let mut sum =
                 dearest(bound.prompt_tokens, true)?.saturating_add(dearest(bound.output_tokens, false)?);
+            for (class, count) in bound.units.iter().filter(|(_, count)| *count > 0) {
+                sum = sum.saturating_add(Picodollars::of(*count, step.rates.of(*class, class.unit())?));
+            }
             most = most.max(sum.saturating_add(request));
         }
         Some(most.round())
@@ -162,6 +168,13 @@ impl Price {
     /// Picodollars for one of `class` in its usual unit, for a short prompt in the standard tier.
     pub fn rate(&self, class: Class) -> Option<u64> {
         self.standard.first()?.rates.of(class, class.unit())
+    }
+
+    /// Whether anything could ever be charged for `class`, in any tier and at any length of the prompt.
+    pub fn charges(&self, class: Class) -> bool {
+        let tiers = [Some(&self.standard), self.batch.as_ref(), self.flex.as_ref(), self.priority.as_ref()];
+        let mut steps = tiers.into_iter().flatten().flatten();
+        steps.any(|step| step.rates.of(class, class.unit()).is_some_and(|rate| rate > 0))
     }
 
     /// Whether `tier` has a price.
@@ -365,11 +378,28 @@ mod tests {
             prompt_tokens,
             output_tokens: 10,
             classes: &text,
+            units: &[],
             tier: ServiceTier::Standard,
         };
         assert_eq!(price.bound(bound(100)), Some(NanoUsd(300_000 + 40_000 + 1_000_000)));
         assert_eq!(price.bound(Bound { tier: ServiceTier::Flex, ..bound(1) }), None);
         assert_eq!(price.limits().collect::<Vec<_>>(), [100]);
+    }
+
+    #[test]
+    fn a_bound_has_the_other_units_too() {
+        let searching = price("{input: 1, output: 1, per_search: 0.01}");
+        let bound = |units| Bound {
+            prompt_tokens: 1,
+            output_tokens: 1,
+            classes: &TOKEN_CLASSES,
+            units,
+            tier: ServiceTier::Standard,
+        };
+        assert_eq!(searching.bound(bound(&[(Class::Search, 3)])), Some(NanoUsd(30_002_000)));
+        assert_eq!(searching.bound(bound(&[(Class::Page, 1)])), None);
+        assert_eq!(searching.bound(bound(&[(Class::Page, 0)])), Some(NanoUsd(2_000)));
+        assert!(searching.charges(Class::Search) && !searching.charges(Class::Page));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use problem::{ConfigError, Location, Problem};
 pub use scalar::{BaseUrl, Duration, Listen, Network, OrOff, Secret, Share, Size, Switch};
 pub use schema::{schema, schema_text};
 pub use section::agents::Agent;
-pub use section::budgets::{Budget, BudgetAdmission};
+pub use section::budgets::{Budget, BudgetAdmission, BudgetPeriod};
 pub use section::cache::{Cache, CacheMode, CacheScope, RouteCache};
 pub use section::coordination::{Coordination, OnLoss};
 pub use section::keys::{Key, Limits, Role, SharedLimits, Team};

@@ -35,6 +35,7 @@ fn example() -> Loaded {
         ("ANTHROPIC_KEY_B", "b"),
         ("AZURE_KEY", "z"),
         ("CI_KEY", "c"),
+        ("WEIR_SNAPSHOT_KEY", "s"),
     ]);
     load(Some(&config_folder().join("weir.example.yaml")), Outside::of(&environment))
         .unwrap_or_else(|error| panic!("{error}"))

@@ -11,6 +11,7 @@ use weir_ledger::{AttemptRow, CallId, Facts, Room, State, UsageSource};
 
 use crate::cache::{CacheControl, Copies};
 use crate::limits::{Limits, RateView};
+use crate::purse::Purse;
 use crate::routing::{Plan, Preferences};
 use crate::snapshot::{Snapshot, Target};
 
@@ -94,6 +95,10 @@ pub struct CallOptions {
     pub preferences: Option<Arc<Preferences>>,
     /// How the order is found, by a suffix of the model's name, in place of the route's own strategy.
     pub strategy: Option<Strategy>,
+    /// The most that the call may cost, in nano-dollars.
+    pub max_cost: Option<i64>,
+    /// What the whole session may cost, in nano-dollars.
+    pub session_budget: Option<i64>,
 }
 
 /// A client's call.
@@ -155,6 +160,10 @@ pub struct Progress {
     pub waited: Duration,
     /// From the call's beginning to the first token.
     pub ttft: Option<Duration>,
+    /// What it may spend; `None` where nothing holds it.
+    pub purse: Option<Arc<Purse>>,
+    /// The output limit that weir set in the last attempt.
+    pub max_tokens: Option<u64>,
     /// How its limits stand, where it has any.
     pub rate: Option<RateView>,
 }

@@ -7,6 +7,7 @@ use weir_adapter::{ErrorKind, InvalidRequest, ProviderError};
 use weir_ledger::State;
 use weir_wire::openai;
 
+use crate::bound::Unbounded;
 use crate::call::Tried;
 
 /// A wait that has a deadline.
@@ -41,6 +42,39 @@ impl Wait {
     }
 }
 
+/// A budget that does not pay for a call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct OverBudget {
+    /// Which, how much, when it resets, and whom to ask.
+    pub message: String,
+    /// When it pays again; `None`: never by itself.
+    pub resets_in: Option<Duration>,
+    /// Whether it is a provider's: another target may do.
+    pub of_provider: bool,
+    /// Whether nobody can say what is left: the store is out of reach.
+    pub unavailable: bool,
+}
+
+impl OverBudget {
+    fn status(&self) -> u16 {
+        if self.unavailable { 503 } else { 429 }
+    }
+
+    fn code(&self) -> &'static str {
+        if self.unavailable { "budget_unavailable" } else { "insufficient_quota" }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        if self.unavailable { Some(Duration::from_secs(1)) } else { self.resets_in }
+    }
+
+    fn words(&self) -> openai::Error {
+        let kind = if self.unavailable { "server_error" } else { "insufficient_quota" };
+        openai::Error::new(kind, self.code(), self.message.clone())
+    }
+}
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AttemptError {
@@ -71,6 +105,15 @@ pub enum AttemptError {
         "no price is known for `{0}`, and `unknown_price: block` refuses such calls; set one under `prices.overrides`"
     )]
     UnknownPrice(String),
+    /// A hard budget applies, and what the attempt can cost is not known.
+    #[error(transparent)]
+    Unbounded(#[from] Unbounded),
+    /// A budget does not pay for it: the provider's, or the caller's when it has begun.
+    #[error(transparent)]
+    OverBudget(Box<OverBudget>),
+    /// It costs more than the client wants to pay.
+    #[error("{0}")]
+    MaxCost(String),
     /// The body is wrong, at any target.
     #[error(transparent)]
     Invalid(#[from] InvalidRequest),
@@ -105,8 +148,10 @@ impl AttemptError {
             AttemptError::TimedOut(Wait::Connect, _) => State::UpstreamError,
             AttemptError::TimedOut(Wait::Total, _) => State::Deadline,
             AttemptError::TimedOut(..) => State::UpstreamIdleTimeout,
+            AttemptError::OverBudget(_) | AttemptError::MaxCost(_) => State::BudgetExhausted,
             AttemptError::Unsupported { .. }
             | AttemptError::UnknownPrice(_)
+            | AttemptError::Unbounded(_)
             | AttemptError::Invalid(_)
             | AttemptError::LedgerFull
             | AttemptError::Resting(_)
@@ -135,6 +180,9 @@ impl AttemptError {
             AttemptError::TimedOut(..) => "upstream_timeout".to_owned(),
             AttemptError::Unsupported { .. } => "unsupported_parameter".to_owned(),
             AttemptError::UnknownPrice(_) => "unknown_price".to_owned(),
+            AttemptError::Unbounded(unbounded) => unbounded.code().to_owned(),
+            AttemptError::OverBudget(over) => over.code().to_owned(),
+            AttemptError::MaxCost(_) => "max_cost_exceeded".to_owned(),
             AttemptError::LedgerFull => "ledger_full".to_owned(),
             AttemptError::ShuttingDown => "shutting_down".to_owned(),
             AttemptError::Resting(_) => "no_healthy_target".to_owned(),
@@ -227,6 +275,12 @@ pub enum GatewayError {
         /// When to come again.
         retry_after: Duration,
     },
+    /// A budget of the caller's does not pay for it.
+    #[error(transparent)]
+    OverBudget(Box<OverBudget>),
+    /// It would cost more than the client wants to pay.
+    #[error("{0}")]
+    MaxCost(String),
     /// No room for another call.
     #[error("{message}")]
     Overloaded {
@@ -271,11 +325,16 @@ impl GatewayError {
                 AttemptError::TimedOut(..) => 504,
                 AttemptError::Unsupported { .. }
                 | AttemptError::UnknownPrice(_)
+                | AttemptError::Unbounded(_)
+                | AttemptError::MaxCost(_)
                 | AttemptError::Invalid(_) => 400,
+                AttemptError::OverBudget(over) => over.status(),
                 AttemptError::LedgerFull | AttemptError::ShuttingDown | AttemptError::Resting(_) => 503,
                 AttemptError::Internal(_) => 500,
             },
             GatewayError::RateLimited { .. } => 429,
+            GatewayError::OverBudget(over) => over.status(),
+            GatewayError::MaxCost(_) => 400,
             GatewayError::Overloaded { .. } => 503,
             GatewayError::Internal => 500,
         }
@@ -296,6 +355,12 @@ impl GatewayError {
                 error: AttemptError::Unreachable { .. } | AttemptError::TimedOut(..),
                 ..
             } => "provider",
+            GatewayError::OverBudget(over)
+            | GatewayError::Attempt { error: AttemptError::OverBudget(over), .. }
+                if over.unavailable =>
+            {
+                "gateway"
+            }
             GatewayError::Overloaded { .. }
             | GatewayError::Internal
             | GatewayError::Attempt {
@@ -312,6 +377,8 @@ impl GatewayError {
             GatewayError::Overloaded { retry_after, .. } | GatewayError::RateLimited { retry_after, .. } => {
                 Some(*retry_after)
             }
+            GatewayError::OverBudget(over)
+            | GatewayError::Attempt { error: AttemptError::OverBudget(over), .. } => over.retry_after(),
             GatewayError::Attempt {
                 error: AttemptError::LedgerFull | AttemptError::ShuttingDown, ..
             } => Some(Duration::from_secs(1)),
@@ -326,7 +393,12 @@ impl GatewayError {
 
     /// Whether the client's own retry can help.
     pub fn should_retry(&self) -> bool {
-        !matches!(self.status(), 400..=407 | 409..=428 | 430..=499)
+        match self {
+            // Whoever comes again is refused again until the budget resets.
+            GatewayError::OverBudget(over)
+            | GatewayError::Attempt { error: AttemptError::OverBudget(over), .. } => over.unavailable,
+            _ => !matches!(self.status(), 400..=407 | 409..=428 | 430..=499),
+        }
     }
 
     /// The error in OpenAI's words, without the `weir` member.
@@ -354,6 +426,8 @@ impl GatewayError {
             GatewayError::Loop(_) => new(invalid, "gateway_loop"),
             GatewayError::Attempt { error, trail, .. } => attempt_words(error, trail.len()),
             GatewayError::RateLimited { .. } => new("rate_limit_error", "rate_limit_exceeded"),
+            GatewayError::OverBudget(over) => over.words(),
+            GatewayError::MaxCost(_) => new(invalid, "max_cost_exceeded"),
             GatewayError::Overloaded { code, .. } => new("server_error", code),
             GatewayError::Internal => new("server_error", "internal_error"),
         }
@@ -387,6 +461,10 @@ fn attempt_words(error: &AttemptError, tried: usize) -> openai::Error {
             let error =
                 openai::Error::new("invalid_request_error", "unsupported_parameter", error.to_string());
             openai::Error { param: Some(param.clone()), ..error }
+        }
+        AttemptError::OverBudget(over) => over.words(),
+        AttemptError::MaxCost(_) | AttemptError::Unbounded(_) | AttemptError::UnknownPrice(_) => {
+            openai::Error::new("invalid_request_error", &error.code(), error.to_string())
         }
         AttemptError::LedgerFull | AttemptError::ShuttingDown | AttemptError::Resting(_) => {
             return openai::Error::new("server_error", &error.code(), error.to_string());
@@ -484,6 +562,21 @@ mod tests {
             "upstream_auth",
             "provider",
         );
+        let over =
+            |of_provider, unavailable| OverBudget { of_provider, unavailable, ..OverBudget::default() };
+        let own = GatewayError::OverBudget(Box::new(over(false, false)));
+        assert!(!own.should_retry() && own.retry_after().is_none());
+        check(own, 429, "insufficient_quota", "insufficient_quota", "client");
+        let cut = attempt(AttemptError::OverBudget(Box::new(over(true, false))), 1);
+        check(cut, 429, "insufficient_quota", "insufficient_quota", "client");
+        let unsure = GatewayError::OverBudget(Box::new(over(false, true)));
+        assert!(unsure.should_retry() && unsure.retry_after().is_some());
+        check(unsure, 503, "server_error", "budget_unavailable", "gateway");
+        let dear = GatewayError::MaxCost("x".into());
+        assert!(!dear.should_retry());
+        check(dear, 400, "invalid_request_error", "max_cost_exceeded", "client");
+        let unknown = AttemptError::Unbounded(Unbounded::Price("a/b".into()));
+        check(attempt(unknown, 1), 400, "invalid_request_error", "unknown_price", "client");
         check(GatewayError::Internal, 500, "server_error", "internal_error", "gateway");
     }
 

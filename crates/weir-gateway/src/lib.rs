@@ -5,6 +5,7 @@
 //! speaks SQL or knows the HTTP server in front.
 
 pub mod accounts;
+pub mod bound;
 pub mod cache;
 pub mod call;
 pub mod credentials;
@@ -17,6 +18,7 @@ pub mod meter;
 pub mod metrics;
 pub mod names;
 pub mod overload;
+pub mod purse;
 pub mod reply;
 pub mod routing;
 pub mod snapshot;

@@ -7,6 +7,7 @@
 mod frames;
 mod leaving;
 mod patience;
+mod pay;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -223,7 +224,10 @@ impl Meter {
             pieces.iter().for_each(|bytes| tap.copy(bytes));
         }
         out.extend(pieces);
-        failure.map_or(Ok(()), |error| Err(error.into()))
+        match failure {
+            Some(error) => Err(error.into()),
+            None => self.pay(),
+        }
     }
 
     /// A last frame that lacks its line end still counts.
@@ -315,7 +319,7 @@ impl Meter {
         }
         if let Some(make) = self.barrier.take() {
             self.waiting = Some(make());
-            self.held = std::mem::take(&mut self.out);
+            self.held.append(&mut self.out);
         }
     }
 
@@ -397,8 +401,7 @@ impl http_body::Body for Meter {
         loop {
             if let Some(barrier) = &mut this.waiting {
                 std::task::ready!(barrier.as_mut().poll(cx));
-                this.waiting = None;
-                this.out = std::mem::take(&mut this.held);
+                this.waited();
             }
             if let Some(bytes) = this.out.front()
                 && (this.source.is_none() || !this.must_wait(bytes))

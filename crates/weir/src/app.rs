@@ -164,9 +164,10 @@ impl App {
         let budgets = Budgets::start(budgets_config(&config), store, ledger.instance());
         let (limiter, redis) = shared_limits(&config).await?;
         let cache = Cache::new();
+        budgets.adopt(&snapshot.spending.set());
         let app = Arc::new_cyclic(|own| App {
             own: own.clone(),
-            stack: stack(&metrics, &ledger, &limiter, &cache),
+            stack: stack(&metrics, &ledger, &limiter, &budgets, &cache),
             cache,
             overload: Overload::new(),
             snapshot: ArcSwap::from_pointee(snapshot),
@@ -205,9 +206,13 @@ impl App {
         // Held, so that no change of the accounts gets lost between two snapshots.
         let book = self.book.lock();
         match &*book {
-            Some(book) => drop(snapshot.keys.adopt(book)),
+            Some(book) => {
+                snapshot.keys.adopt(book);
+                snapshot.spending.adopt(book);
+            }
             None => snapshot.keys.close_until_known(),
         }
+        self.budgets.adopt(&snapshot.spending.set());
         self.loaded.store(Arc::new(loaded));
         self.snapshot.store(Arc::new(snapshot));
         Ok(())
@@ -229,7 +234,9 @@ impl App {
         if current.as_ref().is_some_and(|current| current.version >= book.version) {
             return false;
         }
-        self.snapshot.load().keys.adopt(&book);
+        let snapshot = self.snapshot.load();
+        snapshot.keys.adopt(&book);
+        self.budgets.adopt(&snapshot.spending.adopt(&book));
         *current = Some(Arc::new(book));
         true
     }

@@ -24,6 +24,7 @@ const WEIR_COST: HeaderName = HeaderName::from_static("x-weir-cost");
 const WEIR_DROPPED_PARAMS: HeaderName = HeaderName::from_static("x-weir-dropped-params");
 const WEIR_MODEL: HeaderName = HeaderName::from_static("x-weir-model");
 const WEIR_OVERHEAD_US: HeaderName = HeaderName::from_static("x-weir-overhead-us");
+const WEIR_MAX_TOKENS: HeaderName = HeaderName::from_static("x-weir-max-tokens");
 const WEIR_PROVIDER: HeaderName = HeaderName::from_static("x-weir-provider");
 const WEIR_ROUTE: HeaderName = HeaderName::from_static("x-weir-route");
 /// How many headers an answer has room for from the start.
@@ -123,6 +124,9 @@ fn call_headers(headers: &mut HeaderMap, call: &Call) {
     }
     headers
         .insert(WEIR_OVERHEAD_US, HeaderValue::from(u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX)));
+    if let Some(limit) = progress.max_tokens {
+        headers.insert(WEIR_MAX_TOKENS, HeaderValue::from(limit));
+    }
     if !progress.dropped.is_empty() {
         set(headers, WEIR_DROPPED_PARAMS, &progress.dropped.join(","));
     }

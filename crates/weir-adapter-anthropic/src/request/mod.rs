@@ -103,6 +103,7 @@ fn body(
     refuse(chat)?;
     let limit = chat.output_limit().or(options.output_limit).or(options.model_output_limit);
     let limit = limit.or_else(|| draft.rules.output_limit()).unwrap_or(OUTPUT_LIMIT);
+    let limit = options.output_cap.map_or(limit, |cap| limit.min(cap));
     let top = chat.extra.get("cache_control").and_then(|marker| draft.marker(Some(marker), "cache_control"));
     let mut tools = tools::tools(chat, draft);
     let conversation = messages::conversation(&chat.messages, draft)?;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use weir_adapter::adapter::{EncodeOptions, WireRequest};
 use weir_adapter::{Descriptor, Request};
+use weir_wire::peek::as_u64;
 use weir_wire::splice::ObjectSplice;
 
 use super::{forward_betas, path};
@@ -31,7 +32,9 @@ pub(crate) fn native(descriptor: &Descriptor, request: &Request, options: &Encod
             None => dropped.push(name.clone()),
         }
     }
-    if let Some(tokens) = options.output_limit.filter(|_| !limit) {
+    let written = members.value(body, "max_tokens").and_then(as_u64);
+    let lowered = options.output_cap.filter(|cap| written.is_some_and(|limit| limit > *cap));
+    if let Some(tokens) = lowered.or(options.output_limit.filter(|_| !limit)) {
         splice.set(body, "max_tokens", tokens.to_string().into_bytes());
     }
     let bytes = splice.apply(body);

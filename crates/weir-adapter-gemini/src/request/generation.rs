@@ -21,7 +21,8 @@ pub(super) fn write(
 ) -> Result<(), EncodeError> {
     let config = &mut body.generation_config;
     sampling(settings, config, dropped);
-    put(config, "maxOutputTokens", settings.output_limit().or(options.output_limit));
+    let limit = settings.output_limit().or(options.output_limit);
+    put(config, "maxOutputTokens", limit.map(|limit| options.output_cap.map_or(limit, |cap| limit.min(cap))));
     put(config, "candidateCount", settings.n.filter(|n| *n != 1));
     if settings.logprobs == Some(true) {
         config.insert("responseLogprobs".to_owned(), true.into());

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use weir_catalog::NanoUsd;
 
-use crate::scalar::{Share, Switch};
+use crate::scalar::{Duration, Share, Switch};
 
 /// What may be spent in a period. At the top of the file it holds for the whole gateway, or for the one that is
 /// named in it.
@@ -42,6 +42,43 @@ pub struct Budget {
     /// Only calls with this tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+}
+
+/// How long money is counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BudgetPeriod {
+    /// From midnight to midnight.
+    Day,
+    /// From Monday to Monday.
+    Week,
+    /// From the first to the first.
+    Month,
+    /// For ever.
+    Total,
+    /// A rolling window.
+    Rolling(Duration),
+}
+
+impl Budget {
+    /// The period as it is meant.
+    ///
+    /// # Errors
+    /// A text that is no period, or a rolling window under a minute.
+    pub fn period(&self) -> Result<BudgetPeriod, String> {
+        match self.period.as_str() {
+            "day" => Ok(BudgetPeriod::Day),
+            "week" => Ok(BudgetPeriod::Week),
+            "month" => Ok(BudgetPeriod::Month),
+            "total" => Ok(BudgetPeriod::Total),
+            other => match other.parse::<Duration>() {
+                Ok(length) if length.get().as_secs() >= 60 => Ok(BudgetPeriod::Rolling(length)),
+                Ok(_) => Err(format!("`{other}` is too short; a rolling window has a minute or more")),
+                Err(_) => Err(format!(
+                    "`{other}` is no period; write day, week, month, total, or a duration such as 5h"
+                )),
+            },
+        }
+    }
 }
 
 fn on() -> Switch {

@@ -2,6 +2,7 @@
 
 mod access;
 mod alerts;
+mod budgets;
 mod limits;
 mod models;
 mod providers;
@@ -76,6 +77,7 @@ pub(crate) fn validate(config: &Config) -> Vec<Finding> {
     providers::check(config, &mut findings);
     models::check(config, &mut findings);
     access::check(config, &mut findings);
+    budgets::check(config, &mut findings);
     limits::check(config, &mut findings);
     alerts::check(config, &mut findings);
     findings.0

@@ -81,7 +81,7 @@ fn identity(hasher: &mut Sha256, route: &Route) {
         part(hasher, serde_json::to_string(defaults).unwrap_or_default().as_bytes());
     }
     part(hasher, &route.max_output_tokens.unwrap_or_default().to_le_bytes());
-    hasher.update([u8::from(route.needs_limit), u8::from(route.reject_unsupported)]);
+    hasher.update([u8::from(route.reject_unsupported)]);
     for target in &route.targets {
         let provider = &target.provider;
         let base = provider.entry.base_url.as_ref().map(|url| url.as_str()).unwrap_or_default();

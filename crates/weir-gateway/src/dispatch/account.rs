@@ -10,6 +10,7 @@ use weir_ledger::{State, UsageSource};
 use weir_wire::{Class, Usage, openai};
 
 use crate::error::AttemptError;
+use crate::purse::{Growth, Watch};
 use crate::reply::Outcome;
 
 /// The account of one attempt.
@@ -35,8 +36,12 @@ pub struct Account {
     prompt_bytes: usize,
     /// The size of the content seen, in bytes.
     output_bytes: usize,
+    /// Tokens that were made at least: a frame with content has one, a long one more.
+    tokens_seen: u64,
     /// The most tokens that can have been made.
     output_limit: Option<u64>,
+    /// Who watches what a stream spends.
+    pub(super) watch: Option<Watch>,
     /// The provider's status.
     pub upstream_status: Option<u16>,
     /// The provider's own id of the request.
@@ -65,6 +70,10 @@ pub struct Terms {
 
 /// A token has about this many bytes; used where a provider reports no usage.
 const BYTES_PER_TOKEN: usize = 4;
+/// Bytes of a frame that may be no content, and bytes that one token of the rest has at most as a rule: what is counted
+/// by these is made for sure.
+const WRAPPING: usize = 160;
+const LONG_TOKEN: usize = 8;
 
 impl Account {
     /// Opens the account of an attempt that is dispatched now.
@@ -80,7 +89,9 @@ impl Account {
             first: None,
             prompt_bytes: terms.prompt_bytes,
             output_bytes: 0,
+            tokens_seen: 0,
             output_limit: terms.output_limit,
+            watch: None,
             upstream_status: None,
             upstream_request_id: None,
         }
@@ -94,11 +105,40 @@ impl Account {
     /// So many bytes of content went by.
     pub fn saw(&mut self, output_bytes: usize) {
         self.output_bytes += output_bytes;
+        if output_bytes > 0 {
+            // What a dialect wraps around content may be counted as content: so much of a frame says nothing.
+            self.tokens_seen += (output_bytes.saturating_sub(WRAPPING) / LONG_TOKEN).max(1) as u64;
+        }
+    }
+
+    /// Whether a stream that came this far may go on.
+    ///
+    /// # Errors
+    /// Its budget is spent, or it costs more than the client wants to pay.
+    pub fn check(&mut self) -> Result<(), AttemptError> {
+        let Some(mut watch) = self.watch.take() else { return Ok(()) };
+        let seen = self.tokens_seen;
+        let result = watch.look(seen, || {
+            let input = self.prompt_bytes.div_ceil(BYTES_PER_TOKEN) as u64;
+            self.cost(&Usage::new().with(Class::Input, input).with(Class::Output, seen))
+        });
+        self.watch = Some(watch);
+        result
     }
 
     /// The first content is here.
     pub fn first_content(&mut self) {
         self.first.get_or_insert_with(Instant::now);
+    }
+
+    /// Asks for more money, where the stream has outgrown what was set aside.
+    pub(crate) fn growth(&mut self) -> Option<Growth> {
+        self.watch.as_mut()?.growth()
+    }
+
+    /// Why a stream may not go on that asked for more money.
+    pub(crate) fn denied(&mut self) -> Option<AttemptError> {
+        self.watch.as_mut()?.denied()
     }
 
     /// When the first content came, since dispatch.
@@ -172,7 +212,9 @@ impl Account {
 
     fn estimate(&self) -> Usage {
         let tokens = |bytes: usize| bytes.div_ceil(BYTES_PER_TOKEN) as u64;
-        let output = tokens(self.output_bytes).min(self.output_limit.unwrap_or(u64::MAX));
+        // A provider that does not keep to the limit has made what was seen.
+        let limit = self.output_limit.unwrap_or(u64::MAX).max(self.tokens_seen);
+        let output = tokens(self.output_bytes).min(limit);
         Usage::new().with(Class::Input, tokens(self.prompt_bytes)).with(Class::Output, output)
     }
 

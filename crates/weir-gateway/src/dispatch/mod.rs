@@ -24,6 +24,7 @@ use crate::cut::Cut;
 use crate::error::{AttemptError, Wait};
 use crate::layers::encode::Encoded;
 use crate::meter::{Form, Meter, Patience};
+use crate::purse::Watch;
 use crate::reply::{Outcome, Reply};
 use crate::upstream::AnswerBody;
 use account::{Account, Terms};
@@ -68,6 +69,7 @@ impl tower::Service<Encoded> for Dispatch {
             let started = Instant::now();
             let call = encoded.attempt.call.clone();
             let mut account = Account::open(terms(&encoded), started);
+            account.watch = watch(&encoded);
             let result = send(encoded, &mut account).await;
             let waited = match &result {
                 Ok(reply) => reply.outcome().map_or_else(|| started.elapsed(), |outcome| outcome.duration),
@@ -92,9 +94,18 @@ pub(crate) fn terms(encoded: &Encoded) -> Terms {
         show_cost: call.snapshot.settings.usage_cost,
         include_usage: call.request.peek().include_usage,
         prompt_bytes: call.request.raw().len(),
-        output_limit: encoded.output_limit,
+        output_limit: encoded.output.tokens,
         called_at: call.facts.started_at,
     }
+}
+
+/// Who watches the stream of a call that may not spend what it likes.
+fn watch(encoded: &Encoded) -> Option<Watch> {
+    let purse = encoded.purse.as_ref().filter(|_| encoded.attempt.call.request.peek().stream)?;
+    let limit = encoded.output.tokens.unwrap_or(u64::MAX);
+    let covered = purse.step().map_or(limit, |step| limit.min(step));
+    let ceiling = encoded.ceiling.as_ref().ok().filter(|_| purse.wanted().limit).cloned();
+    Some(Watch::new(purse.clone(), ceiling, covered))
 }
 
 /// The tier that the client asked for, in OpenAI's dialect; what providers call it elsewhere is not priced apart.

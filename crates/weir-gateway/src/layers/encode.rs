@@ -11,11 +11,14 @@ use tower::{Layer, Service};
 use weir_adapter::{Credential, EncodeError, EncodeOptions, WireRequest};
 use weir_catalog::Price;
 use weir_config::UnknownPrice;
+use weir_ledger::budget::Charges;
 
 use super::{Future, take_ready};
+use crate::bound::{Ceiling, Output, Unbounded, Wanted, estimate};
 use crate::call::{Attempt, Call};
 use crate::dispatch::Failed;
 use crate::error::AttemptError;
+use crate::purse::Purse;
 use crate::reply::Reply;
 use crate::snapshot::{Route, Target};
 
@@ -29,8 +32,32 @@ pub struct Encoded {
     pub credential: Credential,
     /// What the target charges now.
     pub price: Option<Arc<Price>>,
-    /// The most tokens that can be made over all choices, where that is known.
-    pub output_limit: Option<u64>,
+    /// How many tokens can be made, and the limit that is sent for that.
+    pub output: Output,
+    /// What it can cost at most, or why nobody knows.
+    pub ceiling: Result<Ceiling, Unbounded>,
+    /// What the call may spend.
+    pub purse: Option<Arc<Purse>>,
+    /// Who pays.
+    pub charges: Charges,
+}
+
+impl Encoded {
+    /// The most that the attempt can cost, in nano-dollars.
+    ///
+    /// # Errors
+    /// Why nobody knows.
+    pub fn bound(&self) -> Result<i64, Unbounded> {
+        let target = &self.attempt.target;
+        // Nobody charges for counting.
+        if self.attempt.call.request.operation == weir_adapter::Operation::CountTokens {
+            return Ok(0);
+        }
+        let name = || format!("{}/{}", target.provider.name, target.model);
+        let ceiling = self.ceiling.as_ref().map_err(Clone::clone)?;
+        let tokens = self.output.tokens.ok_or_else(|| Unbounded::Output(name()))?;
+        ceiling.cost(tokens).ok_or_else(|| Unbounded::Price(name()))
+    }
 }
 
 /// Makes [`Encode`].
@@ -79,12 +106,16 @@ where
 /// A body that does not read, a parameter that this provider can't honour where that must not be.
 pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
     let (call, target, route) = (&attempt.call, &attempt.target, &attempt.route);
-    let peek = call.request.peek();
+    let purse = call.progress.lock().purse.clone();
+    let price = target.price();
+    let wanted = purse.as_ref().map(|purse| wanted(purse, call, price.as_deref())).unwrap_or_default();
+    let output = Output::of(call, route, target, wanted);
     let both = merged(call.caller.defaults.as_ref(), route.defaults.as_ref());
     let options = EncodeOptions {
         model: &target.model,
         model_output_limit: target.output_limit,
-        output_limit: route.max_output_tokens.filter(|_| peek.output_limit.is_none() && route.needs_limit),
+        output_limit: output.injected,
+        output_cap: output.lowered,
         include_usage: true,
         defaults: both.as_deref(),
     };
@@ -97,14 +128,26 @@ pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
         );
         return Err(AttemptError::Unsupported { param, message });
     }
-    let price = target.price();
     if price.is_none() {
         unknown_price(call.snapshot.settings.unknown_price, target)?;
     }
-    let each = peek.output_limit.or(options.output_limit).or(target.output_limit);
-    let output_limit = each.map(|each| each.saturating_mul(u64::from(peek.choices.max(1))));
+    let ceiling = Ceiling::new(call, target, price.as_ref());
     let credential = target.provider.credentials.get(attempt.pass.key).clone();
-    Ok(Encoded { wire, credential, price, output_limit, attempt })
+    let charges = purse.as_ref().map(|purse| purse.charges().clone()).unwrap_or_default();
+    Ok(Encoded { wire, credential, price, output, ceiling, purse, charges, attempt })
+}
+
+/// What admission wants of the output at this price. A whole answer can't be cut, so what the client wants to pay at
+/// most becomes a limit.
+fn wanted(purse: &Purse, call: &Call, price: Option<&Price>) -> Wanted {
+    let mut wanted = purse.wanted();
+    let most = purse.max_cost().filter(|_| !call.request.peek().stream);
+    if let Some((most, price)) = most.zip(price) {
+        let left = most.saturating_sub(purse.spent());
+        let fits = estimate::output_within(call, price, left) / u64::from(call.request.peek().choices.max(1));
+        wanted.cap = Some(wanted.cap.unwrap_or(u64::MAX).min(fits.max(1)));
+    }
+    wanted
 }
 
 /// The key's defaults and the route's; the key's go first.

@@ -263,7 +263,10 @@ pub(crate) fn class(error: &AttemptError) -> Option<FailureClass> {
         },
         AttemptError::Unreachable { .. }
         | AttemptError::Unsupported { .. }
+        | AttemptError::Unbounded(_)
         | AttemptError::UnknownPrice(_) => Some(FailureClass::Error),
+        AttemptError::OverBudget(over) if over.of_provider => Some(FailureClass::Budget),
+        AttemptError::OverBudget(_) | AttemptError::MaxCost(_) => None,
         AttemptError::TimedOut(crate::error::Wait::Total, _) | AttemptError::Invalid(_) => None,
         AttemptError::TimedOut(..) => Some(FailureClass::Timeout),
         AttemptError::LedgerFull | AttemptError::ShuttingDown | AttemptError::Resting(_) => None,

@@ -1,10 +1,12 @@
 //! The layers of the stack, each at the stage whose type has what it needs.
 
 pub mod breaker;
+pub mod budget;
 pub mod cache;
 pub mod encode;
 pub mod failover;
 pub mod fault;
+pub mod hold;
 pub mod limit;
 pub mod observe;
 pub mod record;

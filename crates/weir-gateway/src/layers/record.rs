@@ -5,10 +5,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tower::{Layer, Service};
-use weir_adapter::Operation;
-use weir_catalog::Bound;
 use weir_ledger::{AttemptRow, Micros, Open, State, UsageSource};
-use weir_wire::{Class, usage::TOKEN_CLASSES};
+use weir_wire::usage::TOKEN_CLASSES;
 
 use super::encode::Encoded;
 use super::{Future, take_ready};
@@ -96,9 +94,9 @@ impl OpenRecord {
             provider: target.provider.name.clone(),
             model: target.model.clone(),
             credential: Some(encoded.credential.name.clone().into()),
-            bound_nanousd: bound(encoded),
+            bound_nanousd: encoded.bound().ok(),
             price_id: encoded.price.as_ref().map(|price| price.id().clone()),
-            charges: weir_ledger::budget::Charges::default(),
+            charges: encoded.charges.clone(),
         };
         let room =
             progress.room.as_ref().ok_or(AttemptError::Internal("a call without room in the ledger"))?;
@@ -108,6 +106,7 @@ impl OpenRecord {
         })?;
         progress.attempts = ordinal;
         progress.target = Some(target.clone());
+        progress.max_tokens = encoded.output.injected.or(encoded.output.lowered);
         progress.dropped.clone_from(&encoded.wire.dropped);
         drop(progress);
         let account = Account::open(crate::dispatch::terms(encoded), started);
@@ -124,6 +123,9 @@ impl OpenRecord {
         self.count(outcome);
         let row = row(&self.call, open, self.started, outcome);
         let mut progress = self.call.progress.lock();
+        if let Some(purse) = &progress.purse {
+            purse.spend(row.cost_nanousd.unwrap_or(0));
+        }
         progress.sum.add(&row);
         progress.last = Some((row.state, row.usage_source, row.price_id.clone()));
         if outcome.ttft.is_some() {
@@ -187,36 +189,6 @@ fn row(call: &Call, open: Open, started: Instant, outcome: &Outcome) -> AttemptR
         error_code: outcome.error_code.as_deref().map(Into::into),
         charges: open.charges,
     }
-}
-
-/// The most that an attempt can cost: a token of the prompt has at least one byte, unless pictures, sounds or
-/// documents are in it; then, and without any limit on the output, nothing is known.
-pub fn bound(encoded: &Encoded) -> Option<i64> {
-    if encoded.attempt.call.request.operation == Operation::CountTokens {
-        return Some(0);
-    }
-    let price = encoded.price.as_ref()?;
-    let prompt_tokens = encoded.attempt.call.request.raw().len() as u64;
-    let output_tokens = match encoded.attempt.call.request.operation {
-        Operation::Embeddings => 0,
-        _ => encoded.output_limit?,
-    };
-    let classes = [
-        Class::Input,
-        Class::CacheRead,
-        Class::CacheWrite5m,
-        Class::CacheWrite1h,
-        Class::Output,
-        Class::Reasoning,
-    ];
-    price
-        .bound(Bound {
-            prompt_tokens,
-            output_tokens,
-            classes: &classes,
-            tier: crate::dispatch::tier(&encoded.attempt.call),
-        })
-        .map(|bound| bound.0)
 }
 
 /// The time of day at `at`, on the call's own clock: it never runs backwards within a call.

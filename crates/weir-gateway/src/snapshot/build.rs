@@ -72,6 +72,7 @@ impl Snapshot {
         let mut snapshot = Snapshot {
             settings: settings(config),
             keys: keys(config, &mut problems),
+            spending: super::Spending::new(config, &mut problems),
             cut: parts.previous.map(|previous| previous.cut.clone()).unwrap_or_default(),
             catalog: parts.catalog,
             providers,
@@ -144,6 +145,7 @@ fn settings(config: &Config) -> Settings {
         usage_cost: config.server.usage_cost.is_on(),
         unknown_price: config.unknown_price,
         allow_faults: config.server.allow_faults.is_on(),
+        admission: config.budget_admission.unwrap_or_default(),
         user_limits: Limits::of(config.limits.user.as_ref()),
         cache: config.cache.as_ref().into(),
     }

@@ -2,6 +2,7 @@
 //!
 //! A reload builds another snapshot and swaps it for later calls; a call sees the one it began with to its end.
 
+mod budgets;
 mod build;
 mod keys;
 mod provider;
@@ -16,8 +17,9 @@ use indexmap::IndexMap;
 use parking_lot::RwLock;
 use weir_adapter::{Adapter, Descriptor};
 use weir_catalog::{Catalog, Model};
-use weir_config::UnknownPrice;
+use weir_config::{BudgetAdmission, UnknownPrice};
 
+pub use budgets::Spending;
 pub use build::{BuildError, Parts, Registry};
 pub use keys::{Ended, Keys, Verdict};
 pub use provider::Provider;
@@ -47,6 +49,8 @@ pub struct Settings {
     pub unknown_price: UnknownPrice,
     /// Whether faults on purpose act.
     pub allow_faults: bool,
+    /// How a call is admitted by budgets.
+    pub admission: BudgetAdmission,
     /// How much each end user may call.
     pub user_limits: Option<Limits>,
     /// Stored answers.
@@ -63,6 +67,8 @@ pub struct Snapshot {
     pub providers: IndexMap<Arc<str>, Arc<Provider>>,
     /// Who may call.
     pub keys: Keys,
+    /// What may be spent.
+    pub spending: Spending,
     /// When calls are cut as the process ends.
     pub cut: Arc<Cut>,
     routes: IndexMap<Arc<str>, Arc<Route>>,

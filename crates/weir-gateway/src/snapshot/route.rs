@@ -39,12 +39,10 @@ pub struct Route {
     pub retry: Retry,
     /// How long to wait for what.
     pub timeouts: Timeouts,
-    /// The limit that is sent where one is needed and the client set none.
+    /// The limit that is sent where a hard budget applies and the client set none.
     pub max_output_tokens: Option<u64>,
     /// How much may be called by everybody together.
     pub limits: Option<Limits>,
-    /// Whether every call needs a limit.
-    pub needs_limit: bool,
     /// Set where the client sent nothing.
     pub defaults: Option<Map<String, Value>>,
     /// Whether a parameter that can't be honoured is refused rather than reported.
@@ -147,7 +145,6 @@ impl Route {
             },
             max_output_tokens: entry.max_output_tokens,
             limits: Limits::of(entry.limits.as_ref()),
-            needs_limit: entry.max_output_tokens.is_some(),
             defaults: Some(entry.defaults.clone()).filter(|defaults| !defaults.is_empty()),
             cache: crate::cache::ttl(entry.cache.as_ref()),
             reject_unsupported: entry.unsupported_params == weir_config::UnsupportedParams::Reject,

@@ -67,6 +67,8 @@ pub struct Target {
     pub schedule: Schedule,
     /// The most tokens that it makes, where the catalog knows.
     pub output_limit: Option<u64>,
+    /// What is known of its prompts.
+    pub limits: crate::bound::Limits,
     /// What the configuration says of it.
     pub traits: Traits,
     /// What it can do, and how much it takes at once.
@@ -95,6 +97,11 @@ impl Target {
             model: model.into(),
             schedule: catalog.schedule(&provider.name, &provider.kind, model),
             output_limit: found.and_then(|found| found.max_output),
+            limits: crate::bound::Limits::of(
+                &provider.descriptor,
+                model,
+                found.and_then(|found| found.context_window),
+            ),
             traits: Traits::default(),
             offers: Offers::of(found),
             health: provider.health.of(model, provider.credentials.count()),

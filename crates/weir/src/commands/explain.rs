@@ -11,7 +11,7 @@ use weir_adapter::{Operation, Request, WireBody};
 use weir_catalog::NanoUsd;
 use weir_config::Environment;
 use weir_gateway::call::{Attempt, Call, CallOptions, Caller, Pass, Progress, Role};
-use weir_gateway::layers::{encode, record, route};
+use weir_gateway::layers::{encode, route};
 use weir_gateway::{GatewayError, Metrics, Snapshot};
 use weir_ledger::{CallId, Facts};
 
@@ -133,7 +133,7 @@ fn step(index: usize, attempt: Attempt) -> Value {
         Ok(encoded) => {
             step["path"] = json!(encoded.wire.path);
             step["dropped_params"] = json!(encoded.wire.dropped);
-            step["most_usd"] = json!(record::bound(&encoded).map(|bound| NanoUsd(bound).to_string()));
+            step["most_usd"] = json!(encoded.bound().ok().map(|bound| NanoUsd(bound).to_string()));
             if let WireBody::Bytes(bytes) = &encoded.wire.body {
                 step["body"] = serde_json::from_slice(bytes).unwrap_or(Value::Null);
             }

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use weir_adapter::{InvalidRequest, Peek, Request};
+use weir_catalog::NanoUsd;
 use weir_gateway::overload::{BodyRoom, Overload};
 use weir_gateway::routing::Preferences;
 use weir_gateway::{CacheControl, CallOptions, GatewayError};
@@ -194,9 +195,9 @@ fn without_preferences(peek: &Peek, body: &Bytes) -> Bytes {
 /// # Errors
 /// A header whose value can't be read, or that asks for what this version does not do.
 pub fn options(headers: &HeaderMap) -> Result<CallOptions, GatewayError> {
-    const NOT_YET: [&str; 2] = ["x-weir-max-cost", "x-weir-session-budget"];
-    if let Some(name) = NOT_YET.into_iter().find(|name| one(headers, name).is_some()) {
-        return Err(wrong(name, "is not supported by this version: the call would not be held to it"));
+    let session_budget = usd(headers, "x-weir-session-budget")?;
+    if session_budget.is_some() && text(headers, "x-weir-session")?.is_none_or(str::is_empty) {
+        return Err(wrong("x-weir-session-budget", "needs `x-weir-session`, the session that it is for"));
     }
     let switch = |name: &str, on: &str, off: &str| match text(headers, name)? {
         None => Ok(false),
@@ -227,7 +228,19 @@ pub fn options(headers: &HeaderMap) -> Result<CallOptions, GatewayError> {
         timeout,
         preferences: None,
         strategy: None,
+        max_cost: usd(headers, "x-weir-max-cost")?,
+        session_budget,
     })
+}
+
+/// An amount of money, in nano-dollars.
+fn usd(headers: &HeaderMap, name: &str) -> Result<Option<i64>, GatewayError> {
+    let Some(text) = text(headers, name)? else { return Ok(None) };
+    match NanoUsd::parse(text) {
+        Ok(NanoUsd(amount)) if amount > 0 => Ok(Some(amount)),
+        Ok(_) => Err(wrong(name, "must be an amount in USD above 0, such as `0.01`")),
+        Err(error) => Err(wrong(name, &format!("must be an amount in USD such as `0.01`: {error}"))),
+    }
 }
 
 /// Labels: the header's, then the pairs of `metadata` in OpenAI's dialect.
@@ -308,4 +321,28 @@ pub fn user(headers: &HeaderMap, request: &Request) -> Result<Option<std::sync::
 fn wrong(name: &str, what: &str) -> GatewayError {
     let message = format!("`{name}` {what}");
     InvalidRequest { message, code: "invalid_value", param: Some(name.to_owned()) }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_in_headers_are_money_or_refused() {
+        let read = |pairs: &[(&'static str, &'static str)]| {
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
+            options(&headers.collect()).map(|options| (options.max_cost, options.session_budget))
+        };
+        assert_eq!(read(&[]).unwrap(), (None, None));
+        assert_eq!(read(&[("x-weir-max-cost", "0.01")]).unwrap(), (Some(10_000_000), None));
+        let session = [("x-weir-session", "s"), ("x-weir-session-budget", "0.50")];
+        assert_eq!(read(&session).unwrap(), (None, Some(500_000_000)));
+        for bad in ["", "0", "-1", "NaN", "1e400", "five", "0.0000000001"] {
+            assert!(read(&[("x-weir-max-cost", bad)]).is_err(), "{bad}");
+            assert!(read(&[("x-weir-session", "s"), ("x-weir-session-budget", bad)]).is_err(), "{bad}");
+        }
+        assert!(read(&[("x-weir-session-budget", "1")]).is_err(), "whose?");
+    }
 }

@@ -1,5 +1,6 @@
 //! `GET /metrics`, in Prometheus' text format.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::app::App;
@@ -72,5 +73,35 @@ pub fn text(app: &App) -> String {
             &[(&mode, redis.without)],
         );
     }
+    budgets(app, &mut text);
     text
+}
+
+/// How many budgets are shown: those of single users and sessions may be without number.
+const MOST_BUDGETS: usize = 1_000;
+
+/// How much of each budget is used: spent, or held by calls under way.
+fn budgets(app: &App, text: &mut String) {
+    let mut used: BTreeMap<(&'static str, String), f64> = BTreeMap::new();
+    for state in app.budgets.view() {
+        let (scope, limit) = (&state.budget.scope, state.budget.limit_nanousd);
+        let share = match limit {
+            0 => 1.0,
+            limit => (limit - state.free_nanousd) as f64 / limit as f64,
+        };
+        let place = (scope.kind(), scope.name().to_owned());
+        if used.len() < MOST_BUDGETS || used.contains_key(&place) {
+            // Of several periods, the one that is nearest to its limit.
+            let most = used.entry(place).or_insert(share);
+            *most = most.max(share);
+        }
+    }
+    if used.is_empty() {
+        return;
+    }
+    text.push_str("# HELP weir_budget_used_ratio How much of a budget is used, as this process knows it; of several periods, the fullest.\n# TYPE weir_budget_used_ratio gauge\n");
+    for ((scope, name), share) in used {
+        let name = name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let _ = writeln!(text, "weir_budget_used_ratio{{scope=\"{scope}\",name=\"{name}\"}} {share}");
+    }
 }

@@ -13,6 +13,7 @@ use weir_config::{Environment, Outside, yaml};
 use weir_e2e::root;
 use weir_gateway::snapshot::{MakeAdapter, Parts, Registry};
 use weir_gateway::{Call, CallOptions, Metrics, Snapshot, Stack, stack};
+use weir_ledger::budget::{Budgets, BudgetsConfig};
 use weir_ledger::{CallId, Durability, Facts, Ledger, LedgerConfig, MemoryStore};
 use weir_sim::{SimConfig, SimState, serve_connection};
 
@@ -69,7 +70,10 @@ impl Inside {
         let parts = Parts {
             config: &loaded.config,
             providers: &providers,
-            catalog: Catalog::new(files::<ModelFile>("config/models")).unwrap(),
+            catalog: Catalog::new(files::<ModelFile>("config/models"))
+                .unwrap()
+                .with_prices(Vec::new(), loaded.config.prices.overrides.clone())
+                .unwrap(),
             registry: &registry,
             metrics: &metrics,
             previous: None,
@@ -78,11 +82,14 @@ impl Inside {
         let store = Arc::new(MemoryStore::new());
         let config = LedgerConfig { durability, ..LedgerConfig::new(folder.path()) };
         let ledger = Ledger::start(config, store.clone()).unwrap();
+        let budgets = Budgets::start(BudgetsConfig::default(), store.clone(), ledger.instance());
+        budgets.adopt(&snapshot.spending.set());
         Inside {
             stack: stack(
                 &metrics,
                 &ledger,
                 &weir_gateway::limits::Limiter::new(None),
+                &budgets,
                 &weir_gateway::Cache::new(),
             ),
             ledger,
@@ -95,7 +102,17 @@ impl Inside {
 
     /// A call of the gateway, as its front makes it.
     pub fn call(&self, front: Arc<dyn Front>, body: &Value) -> Arc<Call> {
-        let raw = bytes::Bytes::from(body.to_string());
+        self.call_raw(front, body.to_string())
+    }
+
+    /// What the stack runs with.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The same, of a body as it is written.
+    pub fn call_raw(&self, front: Arc<dyn Front>, body: String) -> Arc<Call> {
+        let raw = bytes::Bytes::from(body);
         let (head, ()) = http::Request::new(()).into_parts();
         let peek = front.peek(Operation::Chat, &head, &raw).unwrap();
         let request = Request::new(Operation::Chat, front, raw, peek);

@@ -6,6 +6,8 @@
 mod abuse;
 mod accounts;
 mod alerts;
+mod bounds;
+mod budget_calls;
 mod cache;
 mod dropped;
 mod ends;

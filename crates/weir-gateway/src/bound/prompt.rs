@@ -1,0 +1,226 @@
+//! What a prompt can count at most, from a look at the request's bytes.
+
+use std::sync::LazyLock;
+
+use http::HeaderName;
+use memchr::memmem::Finder;
+use serde_json::Value;
+use weir_adapter::{Descriptor, Operation, Request};
+use weir_catalog::Price;
+use weir_wire::Class;
+use weir_wire::peek::key_bytes;
+
+use super::walk::{Found, hosted, walk};
+use super::{REQUEST_OVERHEAD, TOOL_PROMPT, Unbounded};
+
+/// What is known of a model's prompts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Tokens of its context window.
+    pub window: Option<u64>,
+    /// Tokens of a picture, at most (`bound.image`).
+    pub image: Option<u64>,
+    /// A header that widens the window, what it then holds, and the tokens (`bound.wider`).
+    pub wider: Option<(HeaderName, String, u64)>,
+    /// It searches unasked, as often as it likes (`bound.searches: any`).
+    pub searches: bool,
+}
+
+/// What a prompt can count, at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// Tokens, cached or not.
+    pub tokens: u64,
+    /// Searches that the provider may make.
+    pub searches: u64,
+    /// Tokens that are billed as output beyond the limit.
+    pub more_output: u64,
+    /// The token classes that can occur, one bit each.
+    classes: u16,
+}
+
+const PLAIN: [Class; 5] =
+    [Class::Input, Class::CacheRead, Class::CacheWrite5m, Class::Output, Class::Reasoning];
+
+impl Limits {
+    /// What the catalog and the descriptor know of `model`.
+    pub fn of(descriptor: &Descriptor, model: &str, window: Option<u64>) -> Limits {
+        let number = |name| descriptor.fact(model, name).and_then(|text| text.parse().ok());
+        // `header=part:tokens`
+        let wider = descriptor.fact(model, "bound.wider").and_then(|text| {
+            let (header, rest) = text.split_once('=')?;
+            let (part, tokens) = rest.split_once(':')?;
+            Some((HeaderName::try_from(header).ok()?, part.to_owned(), tokens.parse().ok()?))
+        });
+        Limits {
+            window,
+            image: number("bound.image"),
+            wider,
+            searches: descriptor.fact(model, "bound.searches") == Some("any"),
+        }
+    }
+
+    /// The window of this request.
+    pub fn window_of(&self, request: &Request) -> Option<u64> {
+        let wider = self.wider.as_ref().filter(|(header, part, _)| {
+            let mut values = request.headers.get_all(header).iter();
+            values.any(|value| memchr::memmem::find(value.as_bytes(), part.as_bytes()).is_some())
+        });
+        match wider {
+            Some((.., tokens)) => self.window.map(|window| window.max(*tokens)),
+            None => self.window,
+        }
+    }
+}
+
+impl Prompt {
+    /// Looks at the request: at its outermost members always, into it only where something in it may be more than text.
+    pub(super) fn of(request: &Request, limits: &Limits, price: &Price) -> Result<Prompt, Unbounded> {
+        let raw = request.raw();
+        let mut prompt = Prompt {
+            tokens: (raw.len() as u64).saturating_add(REQUEST_OVERHEAD),
+            searches: 0,
+            more_output: 0,
+            classes: PLAIN.iter().fold(0, |set, class| set | bit(*class)),
+        };
+        match request.operation {
+            // A window holds for each of the inputs or prompts, so it caps nothing here.
+            Operation::Embeddings | Operation::Completions => return Ok(prompt),
+            Operation::Chat => {}
+            #[allow(unreachable_patterns, reason = "operations are added by those who build them")]
+            other => return Err(Unbounded::Operation(other.name())),
+        }
+        let mut found = prompt.members(request)?;
+        if limits.searches && price.charges(Class::Search) {
+            return Err(Unbounded::Hosted {
+                tool: "web search".to_owned(),
+                hint: "where a hard budget applies, choose a model that does not search by itself",
+            });
+        }
+        if has_more_than_text(raw) {
+            let whole: Value = serde_json::from_slice(raw).unwrap_or(Value::Null);
+            walk(&whole, &mut found);
+        }
+        prompt.add(found, limits, request)?;
+        Ok(prompt)
+    }
+
+    /// Whether a token of this class can occur.
+    pub fn may_have(&self, class: Class) -> bool {
+        self.classes & bit(class) != 0
+    }
+
+    /// What the outermost members bring beside their bytes.
+    fn members(&mut self, request: &Request) -> Result<Found, Unbounded> {
+        let (raw, mut found) = (request.raw(), Found::default());
+        let mut instructed = false;
+        for member in &request.peek().members.list {
+            let value = &raw[member.value.clone()];
+            if matches!(value, b"null" | b"[]" | b"false") {
+                continue;
+            }
+            match key_bytes(raw, member) {
+                key @ (b"tools" | b"functions") => {
+                    self.tokens = self.tokens.saturating_add(value.len() as u64);
+                    instructed = true;
+                    if key == b"tools" {
+                        let tools: Value = serde_json::from_slice(value).unwrap_or(Value::Null);
+                        hosted(&tools, &mut found)?;
+                    }
+                }
+                b"response_format" | b"output_config" | b"output_format" | b"text" | b"generationConfig" => {
+                    self.tokens = self.tokens.saturating_add(value.len() as u64);
+                    instructed = true;
+                }
+                b"prediction" => self.more_output = value.len() as u64,
+                b"modalities" | b"audio" => {
+                    found.audio_out |=
+                        memchr::memmem::find(value, b"audio").is_some() || key_bytes(raw, member) == b"audio"
+                }
+                b"previous_response_id"
+                | b"conversation"
+                | b"cached_content"
+                | b"cachedContent"
+                | b"container" => {
+                    found.elsewhere = true;
+                }
+                b"prompt" if request.operation == Operation::Chat => found.elsewhere = true,
+                key @ (b"web_search_options"
+                | b"search_parameters"
+                | b"plugins"
+                | b"mcp_servers"
+                | b"data_sources") => {
+                    return Err(Unbounded::Hosted {
+                        tool: String::from_utf8_lossy(key).into_owned(),
+                        hint: "leave it out where a hard budget applies",
+                    });
+                }
+                _ => {}
+            }
+        }
+        if instructed {
+            self.tokens = self.tokens.saturating_add(TOOL_PROMPT);
+        }
+        Ok(found)
+    }
+
+    fn add(&mut self, found: Found, limits: &Limits, request: &Request) -> Result<(), Unbounded> {
+        let mut elsewhere = found.elsewhere;
+        let mut set = |class: Class, on: bool| {
+            if on {
+                self.classes |= bit(class);
+            }
+        };
+        set(Class::ImageIn, found.images > 0 || elsewhere);
+        set(Class::AudioIn, found.audio_in || elsewhere);
+        set(Class::AudioOut, found.audio_out);
+        set(Class::CacheWrite1h, ONE_HOUR.find(request.raw()).is_some() || hides_letters(request.raw()));
+        match limits.image {
+            _ if found.images == 0 => {}
+            // What a picture's own bytes would count, it counts instead.
+            Some(each) => {
+                let text = self.tokens.saturating_sub(found.image_bytes);
+                self.tokens = text.saturating_add(each.saturating_mul(found.images));
+            }
+            None => elsewhere = true,
+        }
+        let window = limits.window_of(request);
+        if let Some(uses) = found.uses {
+            // Each use lets the model read its prompt again, with what was found.
+            let window = window.ok_or_else(|| Unbounded::Prompt(String::new()))?;
+            self.tokens = window.saturating_mul(uses.saturating_add(1));
+            self.searches = uses;
+            return Ok(());
+        }
+        self.tokens = match (window, elsewhere) {
+            (Some(window), true) => window,
+            (Some(window), false) => self.tokens.min(window),
+            (None, true) => return Err(Unbounded::Prompt(String::new())),
+            (None, false) => self.tokens,
+        };
+        Ok(())
+    }
+}
+
+fn bit(class: Class) -> u16 {
+    1 << class as u16
+}
+
+static ONE_HOUR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"1h\""));
+
+/// Whether the body may hold anything but text: words that media need in some dialect, or letters behind escapes, which
+/// could hide such a word.
+fn has_more_than_text(raw: &[u8]) -> bool {
+    static WORDS: LazyLock<[Finder<'static>; 7]> = LazyLock::new(|| {
+        ["image", "audio", "video", "file", "document", "nline", "pdf_url"].map(Finder::new)
+    });
+    WORDS.iter().any(|word| word.find(raw).is_some()) || AUDIO.find(raw).is_some() || hides_letters(raw)
+}
+
+static AUDIO: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"AUDIO"));
+
+/// Whether an ASCII letter, digit or sign stands there as `\u00XX`.
+fn hides_letters(raw: &[u8]) -> bool {
+    static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\u00"));
+    ESCAPE.find_iter(raw).any(|at| raw.get(at + 4).is_some_and(|digit| (b'2'..=b'7').contains(digit)))
+}

@@ -1,0 +1,287 @@
+//! What one call may spend, from its admission to its end: what is reserved for it, what its attempts have cost, and
+//! how far a stream may go.
+
+mod watch;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use weir_ledger::budget::{Budgets, Charges, Reservation};
+
+use crate::bound::Wanted;
+use crate::error::{AttemptError, OverBudget};
+
+pub use watch::{Growth, Watch};
+
+/// How long a call waits for money: for the store, for other replicas, for calls under way.
+pub(crate) const WAIT: Duration = Duration::from_millis(200);
+
+/// Money that is set aside for one call.
+pub trait Funds: Send {
+    /// Nano-dollars set aside.
+    fn amount(&self) -> i64;
+    /// Sets more aside, if that can be had at once.
+    fn grow(&mut self, more: i64) -> bool;
+    /// The same, but waits a moment for it.
+    fn grow_wait(&mut self, more: i64) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+    /// Gives back what was not spent; takes what was spent beyond it.
+    fn settle(self: Box<Self>, spent: i64);
+}
+
+/// A reservation, and where it was made.
+pub struct Reserved {
+    /// Where.
+    pub budgets: Budgets,
+    /// What.
+    pub reservation: Reservation,
+}
+
+impl Funds for Reserved {
+    fn amount(&self) -> i64 {
+        self.reservation.amount()
+    }
+
+    fn grow(&mut self, more: i64) -> bool {
+        self.reservation.grow(more)
+    }
+
+    fn grow_wait(&mut self, more: i64) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(self.budgets.grow_wait(&mut self.reservation, more, WAIT))
+    }
+
+    fn settle(self: Box<Self>, spent: i64) {
+        self.reservation.settle(spent);
+    }
+}
+
+/// What one call may spend.
+pub struct Purse {
+    /// The most that the client wants to pay (`x-weir-max-cost`).
+    max_cost: Option<i64>,
+    /// What is wanted of the output's limit.
+    wanted: Wanted,
+    /// Whether a hard budget of the caller's pays: what it does not pay for is not sent.
+    hard: bool,
+    /// Who pays for each attempt.
+    charges: Charges,
+    /// How a stream is told that the budget is spent.
+    spent_words: OverBudget,
+    /// Tokens that a stream reserves at a time; `None`: all at once.
+    step: Option<u64>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `None` without a budget, and after the end.
+    funds: Option<Box<dyn Funds>>,
+    /// What attempts that have ended cost.
+    spent: i64,
+    /// The call has ended.
+    ended: bool,
+}
+
+impl Purse {
+    /// A purse that nobody has put anything into.
+    pub fn new(max_cost: Option<i64>, wanted: Wanted) -> Purse {
+        Purse {
+            max_cost,
+            wanted,
+            hard: false,
+            charges: Charges::default(),
+            spent_words: OverBudget::default(),
+            step: None,
+            state: Mutex::default(),
+        }
+    }
+
+    /// With what was set aside for the call; `hard`: and nothing else may be spent. `spent_words` is what a stream is
+    /// told that runs out of it.
+    #[must_use]
+    pub fn with(
+        mut self,
+        funds: Box<dyn Funds>,
+        charges: Charges,
+        hard: bool,
+        spent_words: OverBudget,
+    ) -> Purse {
+        self.state.get_mut().funds = Some(funds);
+        (self.charges, self.hard, self.spent_words) = (charges, hard, spent_words);
+        self
+    }
+
+    /// Lets streams reserve so many tokens at a time.
+    #[must_use]
+    pub fn in_steps(mut self, tokens: u64) -> Purse {
+        self.step = Some(tokens);
+        self
+    }
+
+    /// What is wanted of the output's limit.
+    pub fn wanted(&self) -> Wanted {
+        self.wanted
+    }
+
+    /// The most that the client wants to pay.
+    pub fn max_cost(&self) -> Option<i64> {
+        self.max_cost
+    }
+
+    /// Who pays for each attempt, the provider's own budgets aside.
+    pub fn charges(&self) -> &Charges {
+        &self.charges
+    }
+
+    /// Tokens that a stream reserves at a time.
+    pub fn step(&self) -> Option<u64> {
+        self.step
+    }
+
+    /// Whether an attempt that costs up to `running` beside what earlier ones cost is paid for. Sets more aside where
+    /// that is needed and can be had.
+    pub fn covers(&self, running: i64) -> bool {
+        let mut state = self.state.lock();
+        let need = state.spent.saturating_add(running);
+        let Some(funds) = state.funds.as_mut().filter(|_| self.hard) else { return true };
+        let lacks = need.saturating_sub(funds.amount());
+        lacks <= 0 || funds.grow(lacks)
+    }
+
+    /// An attempt has ended.
+    pub fn spend(&self, nanousd: i64) {
+        let mut state = self.state.lock();
+        state.spent = state.spent.saturating_add(nanousd);
+    }
+
+    /// What attempts that have ended cost.
+    pub fn spent(&self) -> i64 {
+        self.state.lock().spent
+    }
+
+    /// The call has ended. Only the first time counts.
+    pub fn settle(&self) {
+        let mut state = self.state.lock();
+        state.ended = true;
+        if let Some(funds) = state.funds.take() {
+            funds.settle(state.spent);
+        }
+    }
+
+    /// As [`Purse::covers`], but waits a moment for money. Nothing else may be asked of the purse meanwhile.
+    pub async fn covers_soon(self: Arc<Purse>, running: i64) -> bool {
+        if self.covers(running) {
+            return true;
+        }
+        let (funds, spent) = {
+            let mut state = self.state.lock();
+            (state.funds.take(), state.spent)
+        };
+        let mut taken = Taken { purse: self, funds };
+        let Some(funds) = &mut taken.funds else { return false };
+        let lacks = spent.saturating_add(running).saturating_sub(funds.amount());
+        funds.grow_wait(lacks).await
+    }
+
+    /// What a stream is told whose budget is spent.
+    pub fn exhausted(&self) -> AttemptError {
+        AttemptError::OverBudget(Box::new(self.spent_words.clone()))
+    }
+}
+
+/// Money out of the purse, for as long as somebody waits for more.
+struct Taken {
+    purse: Arc<Purse>,
+    funds: Option<Box<dyn Funds>>,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let Some(funds) = self.funds.take() else { return };
+        let mut state = self.purse.state.lock();
+        // The call may have ended while its stream waited.
+        match state.ended {
+            true => funds.settle(state.spent),
+            false => state.funds = Some(funds),
+        }
+    }
+}
+
+impl Drop for Purse {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed {
+        amount: i64,
+        more: i64,
+        settled: Arc<Mutex<Option<i64>>>,
+    }
+
+    impl Funds for Fixed {
+        fn amount(&self) -> i64 {
+            self.amount
+        }
+
+        fn grow(&mut self, more: i64) -> bool {
+            if more > self.more {
+                return false;
+            }
+            self.more -= more;
+            self.amount += more;
+            true
+        }
+
+        fn grow_wait(&mut self, more: i64) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+            let grown = self.grow(more);
+            Box::pin(std::future::ready(grown))
+        }
+
+        fn settle(self: Box<Self>, spent: i64) {
+            *self.settled.lock() = Some(spent);
+        }
+    }
+
+    #[test]
+    fn attempts_share_what_is_set_aside() {
+        let settled = Arc::new(Mutex::new(None));
+        let funds = Fixed { amount: 100, more: 20, settled: settled.clone() };
+        let purse = Purse::new(None, Wanted::default()).with(
+            Box::new(funds),
+            Charges::default(),
+            true,
+            OverBudget::default(),
+        );
+        assert!(purse.covers(100));
+        purse.spend(30);
+        assert!(purse.covers(70) && purse.covers(90) && !purse.covers(91));
+        purse.spend(60);
+        purse.settle();
+        assert_eq!(*settled.lock(), Some(90));
+        *settled.lock() = None;
+        drop(purse);
+        assert_eq!(*settled.lock(), None, "settled once");
+    }
+
+    #[test]
+    fn without_a_hard_budget_everything_is_paid_for() {
+        let purse = Purse::new(None, Wanted::default());
+        assert!(purse.covers(i64::MAX));
+    }
+
+    #[test]
+    fn a_stream_is_cut_when_it_passes_what_the_client_pays() {
+        let purse = Arc::new(Purse::new(Some(1_000), Wanted::default()));
+        let mut watch = Watch::new(purse, None, u64::MAX);
+        assert!(watch.look(10, || Some(1_000)).is_ok());
+        let error = watch.look(11, || Some(1_001)).unwrap_err();
+        assert_eq!(error.code(), "max_cost_exceeded");
+        assert!(error.to_string().contains("0.000001"), "{error}");
+    }
+}
