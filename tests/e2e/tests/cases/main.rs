@@ -8,6 +8,7 @@ mod accounts;
 mod alerts;
 mod bounds;
 mod budget_calls;
+mod budgets;
 mod cache;
 mod dropped;
 mod ends;
