@@ -280,6 +280,29 @@ async fn tenants_never_meet() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_key_sets_by_itself_counts() {
+    let bench = Bench::start(&format!("{KEYS}cache: {{ scope: global }}\n{}", names())).await;
+    let mut keys = Vec::new();
+    for (name, temperature) in [("one", 0.1), ("other", 0.2), ("third", 0.1)] {
+        let made = weir_e2e::client()
+            .post(format!("{}/admin/v1/keys", bench.weir.url))
+            .bearer_auth("master")
+            .header("content-type", "application/json")
+            .body(json!({"name": name, "defaults": {"temperature": temperature}}).to_string());
+        let made = Answer::read(made.send().await.unwrap()).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        keys.push(made.json()["key"].as_str().unwrap().to_owned());
+    }
+    for (key, want) in keys.iter().zip(["miss", "miss", "hit"]) {
+        let authorization = format!("Bearer {key}");
+        let body = chat("openai", "the same", false);
+        let answer =
+            bench.post_with("/v1/chat/completions", &body, &[("authorization", &authorization)]).await;
+        assert_eq!((answer.status, state(&answer)), (200, want), "{}", answer.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stored_answer_is_the_one_that_would_come() {
     let bench = Bench::start(&format!("cache: {{ exact: {{ max_size: 64KiB }} }}\n{}", names())).await;
     let seed = rand::random();
