@@ -63,11 +63,11 @@ impl Watch {
         let (answer, ahead) = (Arc::new(AtomicU64::new(0)), self.ahead(tokens));
         self.answer = Some(answer.clone());
         Some(Box::pin(async move {
-            for covered in [ahead, tokens] {
-                let Some(cost) = ceiling.cost(covered) else { return };
-                if purse.clone().covers_soon(cost).await {
-                    return answer.store(covered, Ordering::Relaxed);
-                }
+            // Only for what is needed: the provider goes on while this waits.
+            let Some(cost) = ceiling.cost(tokens) else { return };
+            if purse.clone().covers_soon(cost).await {
+                let more = ceiling.cost(ahead).is_some_and(|cost| purse.covers(cost));
+                answer.store(if more { ahead } else { tokens }, Ordering::Relaxed);
             }
         }))
     }
