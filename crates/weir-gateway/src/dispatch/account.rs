@@ -212,8 +212,9 @@ impl Account {
 
     fn estimate(&self) -> Usage {
         let tokens = |bytes: usize| bytes.div_ceil(BYTES_PER_TOKEN) as u64;
-        // A provider that does not keep to the limit has made what was seen.
-        let limit = self.output_limit.unwrap_or(u64::MAX).max(self.tokens_seen);
+        // A stream makes no more than is paid for, unless more was seen of it: a provider may not keep to the limit.
+        let paid = self.watch.as_ref().map_or(u64::MAX, Watch::covered);
+        let limit = self.output_limit.unwrap_or(u64::MAX).min(paid).max(self.tokens_seen);
         let output = tokens(self.output_bytes).min(limit);
         Usage::new().with(Class::Input, tokens(self.prompt_bytes)).with(Class::Output, output)
     }

@@ -36,6 +36,11 @@ impl Watch {
         Watch { purse, ceiling, covered, unpaid: None, answer: None }
     }
 
+    /// Tokens that are paid for.
+    pub fn covered(&self) -> u64 {
+        self.covered
+    }
+
     /// `tokens` have been made, which cost about what `cost` says.
     ///
     /// # Errors
