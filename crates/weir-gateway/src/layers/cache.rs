@@ -269,6 +269,12 @@ impl Pending {
             return None;
         }
         let progress = self.call.progress.lock();
+        // What was cut short for this caller's money is nobody else's answer.
+        let poor =
+            |purse: &Arc<crate::purse::Purse>| purse.wanted().cap.is_some() || purse.max_cost().is_some();
+        if progress.purse.as_ref().is_some_and(poor) {
+            return None;
+        }
         let target = progress.target.as_ref()?;
         let made = now_micros(&self.call, Instant::now());
         let ttl = i64::try_from(self.ttl.as_micros()).unwrap_or(i64::MAX);
