@@ -75,6 +75,15 @@ pub struct EncodeOptions<'o> {
 }
 
 impl<'o> EncodeOptions<'o> {
+    /// The limit to write where the client set `own`: what is sent in its absence, or what it is lowered to. `None`
+    /// leaves it as it is.
+    pub fn changed_limit(&self, own: Option<u64>) -> Option<u64> {
+        match own {
+            None => self.output_limit,
+            Some(own) => self.output_cap.filter(|cap| *cap < own),
+        }
+    }
+
     /// Usage on, everything else as the client sent it.
     pub fn new(model: &'o str) -> EncodeOptions<'o> {
         EncodeOptions {

@@ -74,7 +74,8 @@ fn sampling(
             body.insert(name.to_owned(), value);
         }
     };
-    put("max_tokens", request.output_limit().or(options.output_limit).map(Value::from));
+    let limit = request.output_limit();
+    put("max_tokens", options.changed_limit(limit).or(limit).map(Value::from));
     put("temperature", request.temperature.clone().map(Value::from));
     put("p", request.top_p.clone().map(Value::from));
     put("k", request.extra.get("top_k").cloned());

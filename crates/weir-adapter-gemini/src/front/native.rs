@@ -39,8 +39,8 @@ pub(crate) fn encode(descriptor: &Descriptor, request: &Request, options: &Encod
             _ => {}
         }
     }
-    if let (Some(limit), None, Operation::Chat) =
-        (options.output_limit, request.peek().output_limit, request.operation)
+    if let (Some(limit), Operation::Chat) =
+        (options.changed_limit(request.peek().output_limit), request.operation)
     {
         let config = ["generationConfig", "generation_config"]
             .into_iter()
@@ -48,6 +48,9 @@ pub(crate) fn encode(descriptor: &Descriptor, request: &Request, options: &Encod
         let name = config.unwrap_or("generationConfig");
         let raw = members.value(body, name).unwrap_or(b"{}");
         let mut config: Value = serde_json::from_slice(raw).unwrap_or_default();
+        if let Some(config) = config.as_object_mut() {
+            config.remove("max_output_tokens");
+        }
         config["maxOutputTokens"] = limit.into();
         splice.set(body, name, config.to_string().into_bytes());
     }

@@ -60,7 +60,7 @@ pub(crate) fn encode(
             _ => {}
         }
     }
-    if let (Some(limit), None) = (options.output_limit, request.peek().output_limit) {
+    if let Some(limit) = options.changed_limit(request.peek().output_limit) {
         splice.set(body, "max_output_tokens", limit.to_string().into_bytes());
     }
     defaults(request, active, options, reasoning, &mut splice)?;
