@@ -3,15 +3,16 @@
 //! The journal is a WAL and each commit is synced: the spool lets go of rows once they are here, so "here" has to
 //! survive the machine. A batch is one commit, so that is a few syncs a second.
 
+mod inserts;
+
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
-    SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
 };
-use sqlx::{Arguments, AssertSqlSafe, Connection, Row};
+use sqlx::{AssertSqlSafe, Connection, Row};
 use weir_ledger::accounts::{
     Account, AccountStore, Accounts, AuditEntry, Change, Changed, Kind, Notices, Repeatable, Slice,
 };
@@ -21,6 +22,7 @@ use weir_ledger::{
     Totals, Written,
 };
 
+use self::inserts::{ADD_DAILY, INSERT_ATTEMPTS, INSERT_CALLS, Statement, chunks};
 use crate::accounts::{self, Session};
 use crate::budgets;
 use crate::error::{self, OpenError};
@@ -28,16 +30,13 @@ use crate::migrate;
 use crate::query::{self, Arg, Database, Dialect};
 use crate::recent;
 use crate::responses;
-use crate::rollup::{KEYS, Replayed, Rollup, SPEND_DAILY};
-use crate::rows::{ATTEMPTS, CALLS, Cell, Column, Columns, attempt_cells, call_cells};
+use crate::rollup::{Replayed, Rollup};
+use crate::rows::{Columns, attempt_cells, call_cells};
 
 /// How long SQLite waits for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
 pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const READ_PATIENCE: Duration = Duration::from_secs(60);
-/// Rows per statement: as many as its 32,766 parameters allow, then fewer, so that few statements are ever prepared.
-const CHUNKS: [usize; 4] = [512, 64, 8, 1];
-
 /// A SQLite file.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
@@ -100,7 +99,7 @@ async fn write_new(connection: &mut SqliteConnection, batch: &Batch) -> Result<O
     let mut new = 0;
     for (inserts, rows) in [(&*INSERT_CALLS, &calls), (&*INSERT_ATTEMPTS, &attempts)] {
         for chunk in chunks(rows) {
-            new += bound(inserts.of(chunk.len()), chunk)?.execute(&mut *tx).await?.rows_affected();
+            new += inserts.of(chunk)?.execute(&mut *tx).await?.rows_affected();
         }
     }
     if new != batch.len() as u64 {
@@ -118,13 +117,12 @@ async fn write_missing(connection: &mut SqliteConnection, batch: &Batch) -> Resu
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut old = Replayed::default();
     for row in &batch.calls {
-        if bound(INSERT_CALLS.of(1), &[call_cells(row)])?.execute(&mut *tx).await?.rows_affected() == 0 {
+        if INSERT_CALLS.of(&[call_cells(row)])?.execute(&mut *tx).await?.rows_affected() == 0 {
             old.calls.insert(row.id);
         }
     }
     for row in &batch.attempts {
-        if bound(INSERT_ATTEMPTS.of(1), &[attempt_cells(row)])?.execute(&mut *tx).await?.rows_affected() == 0
-        {
+        if INSERT_ATTEMPTS.of(&[attempt_cells(row)])?.execute(&mut *tx).await?.rows_affected() == 0 {
             old.attempts.insert(row.id);
         }
     }
@@ -136,83 +134,9 @@ async fn write_missing(connection: &mut SqliteConnection, batch: &Batch) -> Resu
 
 async fn add_daily(connection: &mut SqliteConnection, rollup: &Rollup<'_>) -> Result<(), sqlx::Error> {
     for chunk in chunks(&rollup.cells()) {
-        bound(ADD_DAILY.of(chunk.len()), chunk)?.execute(&mut *connection).await?;
+        ADD_DAILY.of(chunk)?.execute(&mut *connection).await?;
     }
     Ok(())
-}
-
-/// The statements that insert into one table, one for each size of [`CHUNKS`]: made once, because a text of a hundred
-/// thousand bytes costs more than what it inserts.
-struct Inserts([String; CHUNKS.len()]);
-
-static INSERT_CALLS: LazyLock<Inserts> =
-    LazyLock::new(|| Inserts::new("calls", &CALLS, "ON CONFLICT DO NOTHING"));
-static INSERT_ATTEMPTS: LazyLock<Inserts> =
-    LazyLock::new(|| Inserts::new("attempts", &ATTEMPTS, "ON CONFLICT DO NOTHING"));
-static ADD_DAILY: LazyLock<Inserts> =
-    LazyLock::new(|| Inserts::new("spend_daily", &SPEND_DAILY, &add_on_conflict()));
-
-impl Inserts {
-    fn new(table: &str, columns: &[Column], conflict: &str) -> Inserts {
-        Inserts(CHUNKS.map(|rows| insert(table, columns, rows, conflict)))
-    }
-
-    /// The statement for so many rows, which is one of [`CHUNKS`].
-    fn of(&'static self, rows: usize) -> &'static str {
-        let at = CHUNKS.iter().position(|size| *size == rows);
-        &self.0[at.expect("chunks have these sizes only")]
-    }
-}
-
-fn add_on_conflict() -> String {
-    let keys: Vec<_> = SPEND_DAILY[..KEYS].iter().map(|(name, _)| format!("\"{name}\"")).collect();
-    let sums =
-        SPEND_DAILY[KEYS..].iter().map(|(name, _)| format!("\"{name}\" = \"{name}\" + excluded.\"{name}\""));
-    format!("ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), sums.collect::<Vec<_>>().join(", "))
-}
-
-fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let size = CHUNKS.into_iter().find(|size| *size <= rows.len())?;
-        let (chunk, rest) = rows.split_at(size);
-        rows = rest;
-        Some(chunk)
-    })
-}
-
-fn insert(table: &str, columns: &[Column], rows: usize, conflict: &str) -> String {
-    let names: Vec<_> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-    let row = format!("({})", vec!["?"; columns.len()].join(","));
-    format!(
-        "INSERT INTO {table} ({}) VALUES {} {conflict}",
-        names.join(", "),
-        vec![row.as_str(); rows].join(",")
-    )
-}
-
-type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
-
-/// A statement with the values of these rows. A text that stands in the row before, too, is shared with it: most do, and
-/// each would cost two allocations.
-fn bound<'q>(sql: &'static str, rows: &[Vec<Cell<'_>>]) -> Result<Statement<'q>, sqlx::Error> {
-    let width = rows.first().map_or(0, Vec::len);
-    let mut arguments = SqliteArguments::default();
-    arguments.reserve(rows.len() * width, 0);
-    let mut above: Vec<Option<Arc<str>>> = vec![None; width];
-    for row in rows {
-        for (cell, above) in row.iter().zip(&mut above) {
-            match cell {
-                Cell::Int(value) => arguments.add(*value),
-                Cell::Text(None) => arguments.add(None::<Arc<str>>),
-                Cell::Text(Some(text)) => {
-                    let shared = above.take().filter(|above| **above == **text);
-                    arguments.add(above.insert(shared.unwrap_or_else(|| Arc::from(&**text))).clone())
-                }
-            }
-            .map_err(sqlx::Error::Encode)?;
-        }
-    }
-    Ok(sqlx::query_with(sql, arguments))
 }
 
 /// A statement with its values.

@@ -233,6 +233,18 @@ thread_local! {
     static LATELY: RefCell<[Option<Text>; 64]> = const { RefCell::new([const { None }; 64]) };
 }
 
+/// The facts of a call as one of its records had them. Its other records begin with the same bytes.
+struct Known {
+    call: CallId,
+    bytes: Vec<u8>,
+    facts: Arc<Facts>,
+}
+
+thread_local! {
+    /// What calls read lately had, each at a place that its id gives.
+    static KNOWN: RefCell<[Option<Known>; 256]> = const { RefCell::new([const { None }; 256]) };
+}
+
 /// A text, shared with an equal one that was read lately.
 fn shared(bytes: &[u8]) -> Read<Text> {
     let (Some(first), Some(last)) = (bytes.first(), bytes.last()) else { return Ok("".into()) };
@@ -252,9 +264,10 @@ struct Fields<'a>(&'a [u8]);
 
 pub(crate) fn get_open(payload: &[u8]) -> Read<Open> {
     let mut fields = Fields(payload);
+    let id = fields.attempt_id()?;
     Ok(Open {
-        id: fields.attempt_id()?,
-        facts: fields.facts()?,
+        id,
+        facts: fields.facts(id.call)?,
         started_at: fields.signed()?,
         provider: fields.text()?,
         model: fields.text()?,
@@ -267,9 +280,10 @@ pub(crate) fn get_open(payload: &[u8]) -> Read<Open> {
 
 pub(crate) fn get_attempt(payload: &[u8]) -> Read<AttemptRow> {
     let mut fields = Fields(payload);
+    let id = fields.attempt_id()?;
     Ok(AttemptRow {
-        id: fields.attempt_id()?,
-        facts: fields.facts()?,
+        id,
+        facts: fields.facts(id.call)?,
         started_at: fields.signed()?,
         ended_at: fields.signed()?,
         provider: fields.text()?,
@@ -292,9 +306,10 @@ pub(crate) fn get_attempt(payload: &[u8]) -> Read<AttemptRow> {
 
 pub(crate) fn get_call(payload: &[u8]) -> Read<CallRow> {
     let mut fields = Fields(payload);
+    let id = fields.call_id()?;
     Ok(CallRow {
-        id: fields.call_id()?,
-        facts: fields.facts()?,
+        id,
+        facts: fields.facts(id)?,
         ended_at: fields.signed()?,
         provider: fields.opt(Fields::text)?,
         model: fields.opt(Fields::text)?,
@@ -383,8 +398,30 @@ impl Fields<'_> {
         Ok(AttemptId { call: self.call_id()?, n: self.short()? })
     }
 
-    fn facts(&mut self) -> Read<Arc<Facts>> {
-        Ok(Arc::new(Facts {
+    /// The facts of `call`, shared with its other records. Facts say themselves where they end, so bytes that begin
+    /// with those of a known record are read as that was.
+    fn facts(&mut self, call: CallId) -> Read<Arc<Facts>> {
+        KNOWN.with_borrow_mut(|known| {
+            let known = &mut known[usize::from(call.0.as_bytes()[15])];
+            if let Some(known) = known.as_ref().filter(|known| known.call == call)
+                && let Some(rest) = self.0.strip_prefix(&known.bytes[..])
+            {
+                self.0 = rest;
+                return Ok(known.facts.clone());
+            }
+            let before = self.0;
+            let facts = Arc::new(self.new_facts()?);
+            let read = &before[..before.len() - self.0.len()];
+            let mut bytes = known.take().map(|known| known.bytes).unwrap_or_default();
+            bytes.clear();
+            bytes.extend_from_slice(read);
+            *known = Some(Known { call, bytes, facts: facts.clone() });
+            Ok(facts)
+        })
+    }
+
+    fn new_facts(&mut self) -> Read<Facts> {
+        Ok(Facts {
             request_id: self.text()?,
             started_at: self.signed()?,
             key: self.text()?,
@@ -396,7 +433,7 @@ impl Fields<'_> {
             operation: self.word()?,
             route: self.text()?,
             stream: self.flag()?,
-        }))
+        })
     }
 
     fn tags(&mut self) -> Read<Vec<Text>> {

@@ -104,3 +104,27 @@ fn plain_rows_are_equal_after_the_trip() {
     out.push(77);
     assert!(get_call(&out).is_ok(), "a field added later is left alone");
 }
+
+#[test]
+fn records_of_a_call_share_its_facts_and_other_facts_are_read_as_they_stand() {
+    let facts = sample::facts(7);
+    let open = sample::open(CallId::at(9, &[3; 10]), 1, &facts);
+    let attempt = sample::settled(&open, 5);
+    let call = sample::finished(&attempt);
+    let (mut first, mut second, mut third) = (Vec::new(), Vec::new(), Vec::new());
+    put_open(&mut first, &open);
+    put_attempt(&mut second, &attempt);
+    put_call(&mut third, &call);
+    let read = get_open(&first).unwrap().facts;
+    assert_eq!(read, facts);
+    assert!(Arc::ptr_eq(&read, &get_attempt(&second).unwrap().facts));
+    assert!(Arc::ptr_eq(&read, &get_call(&third).unwrap().facts));
+    // The same place, of this call with other facts and of another call with the same.
+    let other = Arc::new(Facts { stream: false, ..(*facts).clone() });
+    for (id, facts) in [(open.id.call, &other), (CallId::at(8, &[3; 10]), &facts), (open.id.call, &facts)] {
+        let mut bytes = Vec::new();
+        put_open(&mut bytes, &sample::open(id, 1, facts));
+        let read = get_open(&bytes).unwrap();
+        assert_eq!((read.id.call, &read.facts), (id, facts));
+    }
+}
