@@ -37,6 +37,12 @@ use crate::rows::{Columns, attempt_cells, call_cells};
 const BUSY: Duration = Duration::from_secs(5);
 pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const READ_PATIENCE: Duration = Duration::from_secs(60);
+/// The writer's memory for pages, in KiB. Request ids go to places all over their index: pages that are not in memory
+/// are read again for each.
+const WRITER_CACHE_KIB: u32 = 8 * 1024;
+/// How many pages (of 4 KiB) the WAL gathers before they go to the file; those written again meanwhile go there once.
+const CHECKPOINT_PAGES: u32 = 4_000;
+
 /// A SQLite file.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
@@ -59,7 +65,11 @@ impl SqliteStore {
             .busy_timeout(BUSY);
         let pool =
             SqlitePoolOptions::new().acquire_timeout(WRITE_PATIENCE).max_connections(1).min_connections(1);
-        let writer = pool.connect_with(options.clone()).await.map_err(OpenError::unavailable)?;
+        let writer = options
+            .clone()
+            .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
+            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string());
+        let writer = pool.connect_with(writer).await.map_err(OpenError::unavailable)?;
         if let Err(error) = migrate::sqlite().run(&writer).await {
             let found = schema(&writer).await.ok();
             writer.close().await;
