@@ -327,8 +327,8 @@ async fn a_few_long_calls_do_not_keep_the_whole_spool() {
             assert!(ledger.flush(LONG).await);
         }
     }
-    // About 6 MB were written.
-    until(|| ledger.stats().bytes < 600_000).await;
+    // About 6 MB were written. How crowded the segments are that hold the copies depends on the pace of the disk.
+    until(|| ledger.stats().bytes < 1_000_000).await;
     // Half of them end, the others are cut by a crash; nothing is lost either way.
     for (at, (room, open)) in long.into_iter().enumerate() {
         if at % 2 == 0 {

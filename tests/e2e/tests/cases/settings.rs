@@ -19,7 +19,11 @@ fn keys(names: &[&str]) -> String {
     let lines = names
         .iter()
         .map(|name| format!("  - {{ name: {name}, key: key-of-{name}, models: [\"openai/*\"] }}\n"));
-    format!("server: {{ master_key: {MASTER} }}\nkeys:\n{}", lines.collect::<String>())
+    // Waiting for a key to be known is trying a wrong one again and again.
+    format!(
+        "server: {{ master_key: {MASTER}, wrong_keys_per_minute: 0 }}\nkeys:\n{}",
+        lines.collect::<String>()
+    )
 }
 
 async fn status(bench: &Bench, name: &str) -> u16 {
@@ -55,7 +59,7 @@ async fn a_changed_file_is_taken_whole_or_not_at_all() {
     let secret = bench.weir.folder().join("secret");
     std::fs::write(&secret, "key-of-four").unwrap();
     let file = format!(
-        "server: {{ master_key: {MASTER} }}\nkeys: [{{ name: x, key: {{ file: {} }} }}]\n",
+        "server: {{ master_key: {MASTER}, wrong_keys_per_minute: 0 }}\nkeys: [{{ name: x, key: {{ file: {} }} }}]\n",
         secret.display()
     );
     bench.weir.configure(&config(&bench.sim.url(), &file));
