@@ -306,7 +306,9 @@ pub fn one<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h HeaderValue> {
 pub fn request_id(headers: &HeaderMap, made: impl FnOnce() -> String) -> HeaderValue {
     let given = one(headers, "x-request-id")
         .filter(|value| !value.is_empty() && value.len() <= 200 && value.to_str().is_ok());
-    given.cloned().unwrap_or_else(|| HeaderValue::try_from(made()).expect("an id is visible ASCII"))
+    // A copy: the header itself is a piece of the connection's read buffer, and would hold all of it.
+    let own = given.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok());
+    own.unwrap_or_else(|| HeaderValue::try_from(made()).expect("an id is visible ASCII"))
 }
 
 /// The end user: the header's, else the body's.

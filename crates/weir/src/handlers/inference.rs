@@ -40,7 +40,10 @@ pub async fn serve(
         // The seat is given back with the answer's beginning: a stream under way is no work that waits.
         Ok((call, draft, _seat)) => {
             let form = Form { draft, array: gemini_array::is_wanted(&call, &head.uri) };
-            match idempotency::key(&head.headers) {
+            let key = idempotency::key(&head.headers);
+            // It holds the connection's read buffer, which is not to wait for the provider's answer.
+            drop(head);
+            match key {
                 Ok(None) => answer(app, call, form, &request_id).await,
                 Ok(Some(key)) => once(app, &key, call, form, request_id).await,
                 Err(error) => refuse(app, &call, &request_id, &error),
