@@ -166,7 +166,9 @@ def test_what_openapi_describes_is_answered(weir):
     described = weir.get("/openapi.json").json()
     for path, methods in described["paths"].items():
         for method in methods:
-            path = path.replace("{id}", "demo/echo").replace("{model}", "demo/echo")
+            # Only a model's id may hold a slash.
+            own = "demo/echo" if path.startswith("/v1/models") else "some-id"
+            path = path.replace("{id}", own).replace("{model}", "demo/echo")
             answer = weir.request(method.upper(), path, b"{}" if method == "post" else None)
             known = answer.status != 404 or b"nothing answers" not in answer.body
             assert known and answer.status != 405, f"{method} {path}: {answer.status}"
