@@ -37,6 +37,7 @@ def proof_problem(proof: str) -> str | None:
         ".rs": rf"\bfn {re.escape(name)}\(",
         ".py": rf"^def {re.escape(name)}\(",
         ".js": rf"^test\(\"{re.escape(name)}\"",
+        ".mjs": rf"^test\(\"{re.escape(name)}\"",
         ".sh": re.escape(name),
     }[file.suffix]
     return None if name and re.search(found, text, re.MULTILINE) else f"{path} has no {name or 'test named'}"
