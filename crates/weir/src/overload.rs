@@ -17,9 +17,14 @@ const PAGE: usize = 4096;
 /// The most that bodies may take where nothing is said.
 const MOST_BODIES: usize = 2 << 30;
 
-/// Watches memory and lateness, for as long as the process runs.
-pub async fn watch(app: Arc<App>, server: Server) {
-    let bounds = bounds(&server);
+/// Sets the bounds at once, then watches memory and lateness, for as long as the process runs.
+pub fn watch(app: Arc<App>, server: &Server) -> impl Future<Output = ()> + use<> {
+    let bounds = bounds(server);
+    app.overload.tick(&bounds, Seen { delay: Duration::ZERO, memory: resident() });
+    watch_on(app, bounds)
+}
+
+async fn watch_on(app: Arc<App>, bounds: Bounds) {
     let mut promptest = Duration::MAX;
     let mut next = Instant::now() + TICK;
     loop {

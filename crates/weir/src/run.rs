@@ -55,7 +55,7 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     tokio::spawn(accounts::watch(app.clone()));
     tokio::spawn(alerts::watch(app.clone()));
     tokio::spawn(listed::ask_regularly(app.clone()));
-    tokio::spawn(overload::watch(app.clone(), config.server.clone()));
+    tokio::spawn(overload::watch(app.clone(), &config.server));
     let drain = config.server.drain_timeout.get();
     let seats = Seats::new(overload::max_connections(&config.server));
     let stop = stop(app.clone(), drain)?;
