@@ -31,7 +31,6 @@ use std::time::SystemTime;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use weir_adapter::adapter::{EncodeError, EncodeOptions, ReplyForm, WireBody, WireRequest};
 use weir_adapter::count::CountReader;
-use weir_adapter::descriptor::Auth;
 use weir_adapter::{Adapter, Credential, Descriptor, Front, Operation, ProviderError, Request};
 
 /// The dialect's name, in descriptors and of the front.
@@ -104,21 +103,7 @@ impl Adapter for Anthropic {
         key: &Credential,
         _now: SystemTime,
     ) -> Result<(), EncodeError> {
-        if key.is_empty() {
-            return Ok(());
-        }
-        let wrong = || EncodeError::Credential(key.name.clone());
-        let (name, text) = match &self.descriptor.auth {
-            Auth::None => return Ok(()),
-            Auth::Bearer => (http::header::AUTHORIZATION, format!("Bearer {}", key.secret())),
-            Auth::Header(name) => {
-                (HeaderName::try_from(name.as_str()).map_err(|_| wrong())?, key.secret().to_owned())
-            }
-        };
-        let mut value = HeaderValue::try_from(text).map_err(|_| wrong())?;
-        value.set_sensitive(true);
-        request.headers.insert(name, value);
-        Ok(())
+        request.authorize(&self.descriptor.auth, key)
     }
 
     fn reply_form(&self, request: &Request) -> ReplyForm {

@@ -21,8 +21,7 @@ mod usage;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use weir_adapter::descriptor::Auth;
+use http::{HeaderMap, Method, StatusCode};
 use weir_adapter::{
     Adapter, Credential, Descriptor, EncodeError, EncodeOptions, Operation, ProviderError, ReplyForm,
     Request, WireBody, WireRequest,
@@ -44,13 +43,7 @@ impl Adapter for Cohere {
     }
 
     fn encode(&self, request: &Request, options: &EncodeOptions<'_>) -> Result<WireRequest, EncodeError> {
-        let mut wire = request::encode(request, options)?;
-        for (name, value) in &self.descriptor.headers {
-            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-                wire.headers.insert(name, value);
-            }
-        }
-        Ok(wire)
+        request::encode(request, options)
     }
 
     fn authorize(
@@ -59,20 +52,7 @@ impl Adapter for Cohere {
         key: &Credential,
         _now: SystemTime,
     ) -> Result<(), EncodeError> {
-        if key.is_empty() {
-            return Ok(());
-        }
-        let (name, value) = match &self.descriptor.auth {
-            Auth::None => return Ok(()),
-            Auth::Bearer => ("authorization", format!("Bearer {}", key.secret())),
-            Auth::Header(name) => (name.as_str(), key.secret().to_owned()),
-        };
-        let refused = || EncodeError::Credential(key.name.clone());
-        let name = HeaderName::try_from(name).map_err(|_| refused())?;
-        let mut value = HeaderValue::try_from(value).map_err(|_| refused())?;
-        value.set_sensitive(true);
-        request.headers.insert(name, value);
-        Ok(())
+        request.authorize(&self.descriptor.auth, key)
     }
 
     fn reply_form(&self, request: &Request) -> ReplyForm {

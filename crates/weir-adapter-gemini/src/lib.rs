@@ -27,9 +27,8 @@ mod wire;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use weir_adapter::count::CountReader;
-use weir_adapter::descriptor::Auth;
 use weir_adapter::{
     Adapter, Credential, Descriptor, EncodeError, EncodeOptions, Front, Operation, ProviderError, ReplyForm,
     Request, WireBody, WireRequest,
@@ -70,20 +69,7 @@ impl Adapter for Gemini {
         key: &Credential,
         _now: SystemTime,
     ) -> Result<(), EncodeError> {
-        if key.is_empty() {
-            return Ok(());
-        }
-        let (name, value) = match &self.descriptor.auth {
-            Auth::None => return Ok(()),
-            Auth::Bearer => ("authorization", format!("Bearer {}", key.secret())),
-            Auth::Header(name) => (name.as_str(), key.secret().to_owned()),
-        };
-        let refused = || EncodeError::Credential(key.name.clone());
-        let name = HeaderName::try_from(name).map_err(|_| refused())?;
-        let mut value = HeaderValue::try_from(value).map_err(|_| refused())?;
-        value.set_sensitive(true);
-        request.headers.insert(name, value);
-        Ok(())
+        request.authorize(&self.descriptor.auth, key)
     }
 
     fn reply_form(&self, request: &Request) -> ReplyForm {

@@ -12,6 +12,7 @@ use weir_wire::framing::Framing;
 use weir_wire::{Usage, openai};
 
 use crate::credential::Credential;
+use crate::descriptor::Auth;
 use crate::error::ProviderError;
 use crate::front::InvalidRequest;
 use crate::request::{Operation, Request};
@@ -124,6 +125,28 @@ impl WireRequest {
             body: WireBody::Bytes(body),
             dropped: Vec::new(),
         }
+    }
+
+    /// Puts a key into the header that `auth` names; nothing where there is no key, or none is sent.
+    ///
+    /// # Errors
+    /// A header that can't be.
+    pub fn authorize(&mut self, auth: &Auth, key: &Credential) -> Result<(), EncodeError> {
+        if key.is_empty() {
+            return Ok(());
+        }
+        let refused = || EncodeError::Credential(key.name.clone());
+        let (name, text) = match auth {
+            Auth::None => return Ok(()),
+            Auth::Bearer => (http::header::AUTHORIZATION, format!("Bearer {}", key.secret())),
+            Auth::Header(name) => {
+                (http::HeaderName::try_from(name.as_str()).map_err(|_| refused())?, key.secret().to_owned())
+            }
+        };
+        let mut value = http::HeaderValue::try_from(text).map_err(|_| refused())?;
+        value.set_sensitive(true);
+        self.headers.insert(name, value);
+        Ok(())
     }
 }
 
