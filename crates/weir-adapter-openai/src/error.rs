@@ -43,6 +43,14 @@ pub(crate) fn usage(body: &[u8]) -> Option<Usage> {
     serde_json::from_slice::<Body>(body).ok()?.usage
 }
 
+/// JSON in the midst of a stream that is no event: an error, or what nobody can read.
+pub(crate) fn bare(json: &[u8]) -> ProviderError {
+    match serde_json::from_slice::<Value>(json) {
+        Ok(value) if value.get("error").is_some() => inside(&value),
+        _ => ProviderError::nonsense("the provider answered a stream with something else"),
+    }
+}
+
 /// An error that stands in a reply under status 200, as the value of `error` or as the whole body.
 pub(crate) fn inside(value: &Value) -> ProviderError {
     let wrapped;

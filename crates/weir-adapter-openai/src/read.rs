@@ -136,10 +136,7 @@ impl Reader for NativeReader {
                 Ok(Glance::default())
             }
             Data::Json { json, at, error } => self.json(&json, at, error),
-            Data::Bare(json) => Err(match serde_json::from_slice::<Value>(json) {
-                Ok(value) if value.get("error").is_some() => error::inside(&value),
-                _ => ProviderError::nonsense("the provider answered a stream with something else"),
-            }),
+            Data::Bare(json) => Err(error::bare(json)),
         }
     }
 
@@ -162,12 +159,12 @@ impl Reader for NativeReader {
 }
 
 /// The members of a reply or of a frame's data.
-fn members(json: &[u8]) -> Result<Members, ProviderError> {
+pub(crate) fn members(json: &[u8]) -> Result<Members, ProviderError> {
     Members::read(json).map_err(|_| ProviderError::nonsense("the provider's answer is not a JSON object"))
 }
 
 /// A member that is there and not null.
-fn present<'m>(json: &[u8], members: &'m Members, name: &str) -> Option<&'m Member> {
+pub(crate) fn present<'m>(json: &[u8], members: &'m Members, name: &str) -> Option<&'m Member> {
     members.get(json, name).filter(|member| &json[member.value.clone()] != b"null")
 }
 

@@ -6,10 +6,11 @@ use weir_adapter::{Glance, ProviderError, Reader};
 use weir_wire::Usage;
 use weir_wire::framing::Framing;
 use weir_wire::openai::usage::{CompletionDetails, Convention, PromptDetails, Usage as Reported};
-use weir_wire::peek::{Member, Members, as_str};
+use weir_wire::peek::{Members, as_str};
 
 use crate::chunk::{self, Data};
 use crate::error;
+use crate::read::{members, present};
 use crate::scan::{COST, spoken};
 
 /// Reads one answer that passes through.
@@ -28,7 +29,7 @@ impl ResponseReader {
 
     /// One event; `at` is where its JSON begins in the frame.
     fn event(&mut self, json: &[u8], at: Option<usize>, failed: bool) -> Result<Glance, ProviderError> {
-        let members = read(json)?;
+        let members = members(json)?;
         let kind = members.value(json, "type").and_then(as_str).unwrap_or_default();
         if failed || kind == "error" {
             return Err(error::inside(&serde_json::from_slice(json).unwrap_or(Value::Null)));
@@ -62,7 +63,7 @@ impl ResponseReader {
 
     /// Reads the response object; the offset of its usage's closing brace, where a cost can be put in.
     fn object(&mut self, raw: &[u8]) -> Result<Option<usize>, ProviderError> {
-        let members = read(raw)?;
+        let members = members(raw)?;
         let usage = present(raw, &members, "usage").map(|member| member.value.clone());
         let end = usage.and_then(|range| {
             let text = &raw[range.clone()];
@@ -86,7 +87,7 @@ impl Reader for ResponseReader {
     }
 
     fn whole(&mut self, body: &[u8]) -> Result<Glance, ProviderError> {
-        let members = read(body)?;
+        let members = members(body)?;
         let Some(output) = present(body, &members, "output") else {
             let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
             return Err(match value.get("error").is_some_and(|error| !error.is_null()) {
@@ -108,10 +109,7 @@ impl Reader for ResponseReader {
             Data::None => Ok(Glance::default()),
             Data::Done => Err(ProviderError::truncated()),
             Data::Json { json, at, error } => self.event(&json, at, error),
-            Data::Bare(json) => Err(match serde_json::from_slice::<Value>(json) {
-                Ok(value) if value.get("error").is_some() => error::inside(&value),
-                _ => ProviderError::nonsense("the provider answered a stream with something else"),
-            }),
+            Data::Bare(json) => Err(error::bare(json)),
         }
     }
 
@@ -132,16 +130,8 @@ impl Reader for ResponseReader {
     }
 }
 
-fn read(json: &[u8]) -> Result<Members, ProviderError> {
-    Members::read(json).map_err(|_| ProviderError::nonsense("the provider's answer is not a JSON object"))
-}
-
 fn lacks() -> ProviderError {
     ProviderError::nonsense("the provider's answer is not a response")
-}
-
-fn present<'m>(json: &[u8], members: &'m Members, name: &str) -> Option<&'m Member> {
-    members.get(json, name).filter(|member| &json[member.value.clone()] != b"null")
 }
 
 /// The counts under chat's names.
