@@ -1,9 +1,13 @@
 //! Several limiters over one real Redis, which is stopped, emptied and killed.
 
-use std::process::{Child, Command, Stdio};
+#[path = "../../../tests/e2e/src/redis_process.rs"]
+mod redis_process;
+
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use redis_process::spawn;
 use weir_gateway::limits::{Asks, Limiter, Limits, Refusal, Scope};
 use weir_redis::{OnLoss, Redis, Settings, Unavailable};
 
@@ -18,7 +22,7 @@ impl Server {
     fn start() -> Server {
         let folder = tempfile::tempdir().unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Server { child: spawn(port, &folder), port, _folder: folder }
+        Server { child: spawn(port, folder.path()), port, _folder: folder }
     }
 
     fn url(&self) -> String {
@@ -35,31 +39,6 @@ impl Server {
         let done = Command::new("redis-cli").args(["-p", &port, "FLUSHALL"]).output().unwrap();
         assert!(done.stdout.starts_with(b"OK"), "{done:?}");
     }
-}
-
-fn spawn(port: u16, folder: &tempfile::TempDir) -> Child {
-    let child = Command::new("redis-server")
-        .args([
-            "--port",
-            &port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-            "--dir",
-        ])
-        .arg(folder.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("redis-server is installed");
-    let began = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(began.elapsed() < Duration::from_secs(10), "Redis does not start");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child
 }
 
 impl Drop for Server {
@@ -249,7 +228,7 @@ async fn w020_closed_refuses_and_open_lets_all_in_while_redis_is_dead() {
     }
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!(open.1.stats().without, 100);
-    server.child = spawn(server.port, &server._folder);
+    server.child = spawn(server.port, server._folder.path());
     until("the return", Duration::from_secs(5), async || closed.0.admit(asks(per_minute(500))).await.is_ok())
         .await;
 }

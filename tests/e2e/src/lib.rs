@@ -7,6 +7,7 @@ mod answer;
 mod bench;
 mod process;
 mod redis;
+mod redis_process;
 
 pub use answer::{Answer, Event, client, events};
 pub use bench::{Bench, PRICES, config, rows_by_request};

@@ -1,11 +1,11 @@
 //! A Redis of a test's own.
 
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Child;
 
 use tempfile::TempDir;
 
 use crate::process::{free_port, signal};
+use crate::redis_process::spawn;
 
 /// A running `redis-server`, on a free port in a temporary folder.
 pub struct RedisServer {
@@ -22,27 +22,7 @@ impl RedisServer {
     pub fn start() -> RedisServer {
         let folder = tempfile::Builder::new().prefix("redis-e2e-").tempdir().expect("a folder can be made");
         let port = free_port();
-        let child = Command::new("redis-server")
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--dir",
-            ])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed");
-        let began = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(10), "Redis does not start");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let child = spawn(port, folder.path());
         RedisServer { child, port, _folder: folder }
     }
 
