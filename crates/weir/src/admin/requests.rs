@@ -9,6 +9,7 @@ use weir_wire::usage::TOKEN_CLASSES;
 use super::input::invalid;
 use super::time::text;
 use super::{Answer, Ask, Desk, missing, page, unavailable};
+use crate::handlers::spend::moment;
 
 /// The parameters of the list.
 pub const PARAMETERS: &[(&str, &str)] = &[
@@ -34,7 +35,7 @@ pub fn list<'a>(desk: &'a Desk<'_>, ask: &'a Ask) -> Answer<'a> {
         let before = ask.parameter("cursor").map(str::parse::<CallId>).transpose();
         let before = before
             .map_err(|_| invalid("`cursor` is none of weir's; take `next_cursor` of the page before"))?;
-        let since = crate::handlers::spend::query(&[], ask.parameter("since"), ask.now)?.since;
+        let since = ask.parameter("since").map(|back| moment(back, ask.now)).transpose()?;
         let asked = |column: CallColumn| Some((column, ask.parameter(column.name())?.to_owned()));
         let is = CallColumn::ALL.into_iter().filter_map(asked).collect();
         let filter = CallFilter { is, since, until: None };

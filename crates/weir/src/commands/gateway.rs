@@ -47,7 +47,7 @@ impl Gateway {
     /// # Errors
     /// What the gateway refuses, nobody who answers.
     pub async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, CommandError> {
-        match self.over_http(method, path, body).await? {
+        match over_http(&self.url, self.key.as_deref(), method, path, body).await? {
             Some(answer) => Ok(answer),
             None if self.named => Err(CommandError::Failed(format!("nothing listens at {}", self.url))),
             None => self.ask_store(method, path, body).await,
@@ -92,46 +92,6 @@ impl Gateway {
         Err(CommandError::Failed(format!("there is no {what} `{name}`; {hint}")))
     }
 
-    /// The gateway's answer; `None` where nothing listens.
-    async fn over_http(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Option<Value>, CommandError> {
-        let url = &self.url;
-        let failed = |error: &dyn std::fmt::Display| CommandError::Failed(format!("{url}: {error}"));
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(30))
-            .connect_timeout(Duration::from_secs(3))
-            .build()
-            .map_err(|error| failed(&error))?;
-        let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|error| failed(&error))?;
-        let mut request = client.request(method, format!("{url}{path}"));
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = match request.send().await {
-            Ok(response) => response,
-            Err(error) if error.is_connect() => return Ok(None),
-            Err(error) => return Err(failed(&error)),
-        };
-        let status = response.status();
-        let answer: Value = response.json().await.map_err(|_| failed(&"this is no weir"))?;
-        if status.is_success() {
-            return Ok(Some(answer));
-        }
-        let message = answer["error"]["message"].as_str().unwrap_or("refused");
-        let hint = match (status.as_u16(), &self.key) {
-            (401, None) => "; give the master key with --key or WEIR_MASTER_KEY",
-            _ => "",
-        };
-        Err(failed(&format!("{message}{hint}")))
-    }
-
     /// The same endpoint, asked without a gateway.
     async fn ask_store(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, CommandError> {
         let failed = |error: String| CommandError::Failed(error);
@@ -171,6 +131,49 @@ pub fn piece(id: &str) -> String {
         }
     }
     text
+}
+
+/// What the admin API at `url` answers; `None` where nothing listens.
+///
+/// # Errors
+/// What it refuses, what is no gateway.
+pub(super) async fn over_http(
+    url: &str,
+    key: Option<&str>,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Option<Value>, CommandError> {
+    let failed = |error: &dyn std::fmt::Display| CommandError::Failed(format!("{url}: {error}"));
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(30))
+        .connect_timeout(Duration::from_secs(3))
+        .build()
+        .map_err(|error| failed(&error))?;
+    let method = reqwest::Method::from_bytes(method.as_bytes()).map_err(|error| failed(&error))?;
+    let mut request = client.request(method, format!("{url}{path}"));
+    if let Some(key) = key {
+        request = request.bearer_auth(key);
+    }
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    let response = match request.send().await {
+        Ok(response) => response,
+        Err(error) if error.is_connect() => return Ok(None),
+        Err(error) => return Err(failed(&error)),
+    };
+    let status = response.status();
+    let answer: Value = response.json().await.map_err(|_| failed(&"this is no weir"))?;
+    if status.is_success() {
+        return Ok(Some(answer));
+    }
+    let message = answer["error"]["message"].as_str().unwrap_or("refused");
+    let hint = match (status.as_u16(), key) {
+        (401, None) => "; give the master key with --key or WEIR_MASTER_KEY",
+        _ => "",
+    };
+    Err(failed(&format!("{message}{hint}")))
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! `weir spend`: what was spent, from the running gateway, or from the store where nothing listens.
 
-use std::time::Duration;
-
 use serde_json::Value;
 use weir_config::Environment;
 
+use super::gateway::over_http;
 use super::{CommandError, Global, Output, SpendArgs};
 use crate::app::with_cause;
 use crate::handlers::spend;
@@ -21,7 +20,8 @@ pub async fn run(
 ) -> Result<(), CommandError> {
     let loaded = global.load(environment)?;
     let url = global.admin_url(environment, Some(&loaded));
-    let answer = match ask_gateway(args, &url, global.gateway_key(environment)).await? {
+    let path = format!("/admin/v1/spend?group_by={}&since={}", args.by.join(","), args.since);
+    let answer = match over_http(&url, global.gateway_key(environment), "GET", &path, None).await? {
         Some(answer) => answer,
         None if global.url.is_some() => {
             return Err(CommandError::Failed(format!("nothing listens at {url}")));
@@ -32,32 +32,6 @@ pub async fn run(
         return Ok(output.json(&answer)?);
     }
     print(args, &answer, output)
-}
-
-/// The gateway's answer; `None` where nothing listens.
-async fn ask_gateway(args: &SpendArgs, url: &str, key: Option<&str>) -> Result<Option<Value>, CommandError> {
-    let failed = |error: &dyn std::fmt::Display| CommandError::Failed(format!("{url}: {error}"));
-    let client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(30))
-        .connect_timeout(Duration::from_secs(3))
-        .build()
-        .map_err(|error| failed(&error))?;
-    let mut request =
-        client.get(format!("{url}/admin/v1/spend?group_by={}&since={}", args.by.join(","), args.since));
-    if let Some(key) = key {
-        request = request.bearer_auth(key);
-    }
-    let response = match request.send().await {
-        Ok(response) => response,
-        Err(error) if error.is_connect() => return Ok(None),
-        Err(error) => return Err(failed(&error)),
-    };
-    let status = response.status();
-    let body: Value = response.json().await.map_err(|_| failed(&"this is no weir"))?;
-    if status.is_success() {
-        return Ok(Some(body));
-    }
-    Err(failed(&body["error"]["message"].as_str().unwrap_or("refused")))
 }
 
 async fn ask_store(args: &SpendArgs, config: &weir_config::Config) -> Result<Value, CommandError> {

@@ -19,16 +19,19 @@ pub fn query(group_by: &[String], since: Option<&str>, now: i64) -> Result<Spend
         })
     };
     let by = group_by.iter().map(group).collect::<Result<Vec<_>, _>>()?;
-    let since = match since {
-        None => None,
-        Some(text) => {
-            let back: weir_config::Duration = text
-                .parse()
-                .map_err(|_| InvalidRequest::value("since", "write how far back, as in `7d` or `12h`"))?;
-            Some(now.saturating_sub(i64::try_from(back.get().as_micros()).unwrap_or(i64::MAX)))
-        }
-    };
+    let since = since.map(|text| moment(text, now)).transpose()?;
     Ok(SpendQuery { by, since, until: None })
+}
+
+/// The moment that lies `back` before `now` (microseconds since 1970).
+///
+/// # Errors
+/// A text that is no duration.
+pub fn moment(back: &str, now: i64) -> Result<i64, GatewayError> {
+    let back: weir_config::Duration = back
+        .parse()
+        .map_err(|_| InvalidRequest::value("since", "write how far back, as in `7d` or `12h`"))?;
+    Ok(now.saturating_sub(i64::try_from(back.get().as_micros()).unwrap_or(i64::MAX)))
 }
 
 /// Asks the store.
