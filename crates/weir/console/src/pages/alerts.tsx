@@ -5,14 +5,10 @@ import { Show, useLoad } from '../parts/load';
 import { Table } from '../parts/table';
 
 interface Alert {
-  id?: string;
-  kind?: string;
-  name?: string;
-  cause?: string;
-  message?: string;
-  state?: string;
-  fired_at?: string;
-  resolved_at?: string | null;
+  kind: string;
+  cause: string;
+  fired_at: string;
+  resolved_at: string | null;
 }
 
 export function Alerts() {
@@ -26,9 +22,9 @@ export function Alerts() {
             <Table
               label="Alerts" rows={data}
               columns={[
-                { title: 'State', show: (alert) => (alert.resolved_at || alert.state === 'resolved' ? <Badge tone="good">resolved</Badge> : <Badge tone="bad">firing</Badge>) },
-                { title: 'Kind', show: (alert) => alert.kind ?? alert.name ?? '' },
-                { title: 'Cause', wrap: true, show: (alert) => alert.cause ?? alert.message ?? '' },
+                { title: 'State', show: (alert) => (alert.resolved_at ? <Badge tone="good">resolved</Badge> : <Badge tone="bad">firing</Badge>) },
+                { title: 'Kind', show: (alert) => alert.kind },
+                { title: 'Cause', wrap: true, show: (alert) => alert.cause },
                 { title: 'Fired', show: (alert) => time(alert.fired_at) },
                 { title: 'Resolved', show: (alert) => time(alert.resolved_at) },
               ]}

@@ -1,8 +1,8 @@
-import { useState } from 'preact/hooks';
 import { query, type Page } from '../api';
 import { time } from '../format';
 import { Empty, Head, Panel } from '../parts/bits';
 import { Show, useLoad } from '../parts/load';
+import { Pager, usePlace } from '../parts/pages';
 import { Table } from '../parts/table';
 
 interface Entry {
@@ -17,8 +17,8 @@ interface Entry {
 }
 
 export function Audit() {
-  const [cursors, setCursors] = useState<string[]>([]);
-  const list = useLoad<Page<Entry>>(`/admin/v1/audit${query({ limit: 50, cursor: cursors.at(-1) })}`);
+  const place = usePlace();
+  const list = useLoad<Page<Entry>>(`/admin/v1/audit${query({ limit: 50, cursor: place.cursor })}`);
   const change = (entry: Entry) => [entry.before && `− ${JSON.stringify(entry.before)}`, entry.after && `+ ${JSON.stringify(entry.after)}`].filter(Boolean).join('\n');
   return (
     <>
@@ -36,10 +36,7 @@ export function Audit() {
                   { title: 'Change', wrap: true, show: (entry) => <code>{change(entry)}</code> },
                 ]}
               />
-              <div class="filters">
-                <button type="button" disabled={!cursors.length} onClick={() => setCursors(cursors.slice(0, -1))}>Newer</button>
-                <button type="button" disabled={!page.next_cursor} onClick={() => setCursors([...cursors, page.next_cursor!])}>Older</button>
-              </div>
+              <Pager place={place} next={page.next_cursor} words={['Newer', 'Older']} />
             </>
           )}
         </Show>

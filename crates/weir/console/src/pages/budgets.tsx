@@ -7,7 +7,7 @@ import { Problem, Show, useLoad } from '../parts/load';
 import { Table } from '../parts/table';
 import type { Budget } from './keys';
 
-type Row = Budget & { id: string; owner: 'file' | 'db'; spent_usd?: string; used_ratio?: number | string };
+type Row = Budget & { id: string; owner: 'file' | 'db' };
 
 const SCOPES = ['provider', 'key', 'team', 'user', 'session', 'tag'];
 
@@ -17,7 +17,6 @@ function scope(budget: Row): [string, string] {
 }
 
 function used(budget: Row, latest: Scrape | undefined): number | null {
-  if (budget.used_ratio !== undefined) return Number(budget.used_ratio);
   const [kind, name] = scope(budget);
   const gauges = latest?.samples.get('weir_budget_used_ratio') ?? [];
   return gauges.find((one) => one.labels.scope === kind && (one.labels.name === name || one.labels.name === budget.id))?.value ?? null;
@@ -42,7 +41,7 @@ export function Budgets() {
                 { title: 'Of', show: (row) => <><b>{scope(row)[0]}</b> {scope(row)[1]}</>, by: (row) => scope(row).join(' ') },
                 { title: 'Limit', number: true, show: (row) => usd(String(row.limit)) },
                 { title: 'Per', show: (row) => `${row.period}${row.timezone ? `, ${row.timezone}` : ''}` },
-                { title: 'Used', show: (row) => (used(row, latest) === null ? <span class="hint">—</span> : <><Bar share={used(row, latest)!} /><span class="hint">{percent(used(row, latest))}{row.spent_usd ? ` · ${usd(row.spent_usd)}` : ''}</span></>) },
+                { title: 'Used', show: (row) => (used(row, latest) === null ? <span class="hint">—</span> : <><Bar share={used(row, latest)!} /><span class="hint">{percent(used(row, latest))}</span></>) },
                 { title: 'When spent', show: (row) => (row.hard === false ? <Badge tone="warn">alerts</Badge> : <Badge tone="good">refuses</Badge>) },
                 { title: '', show: (row) => (row.owner === 'file' ? <Badge>weir.yaml</Badge> : <Sure act={() => void remove(row)}>Remove</Sure>) },
               ]}

@@ -3,6 +3,7 @@ import { query, write, type ApiError, type Page } from '../api';
 import { ago, time, usd } from '../format';
 import { Badge, Copy, Dialog, Empty, Field, Head, Panel, Sure } from '../parts/bits';
 import { Problem, Show, useLoad } from '../parts/load';
+import { Pager, usePlace } from '../parts/pages';
 import { Table } from '../parts/table';
 
 export interface Budget {
@@ -43,8 +44,8 @@ const state = (key: Key) =>
   key.revoked_at ? <Badge tone="bad">revoked</Badge> : key.expires_at && new Date(key.expires_at) < new Date() ? <Badge tone="warn">expired</Badge> : <Badge tone="good">active</Badge>;
 
 export function Keys() {
-  const [cursors, setCursors] = useState<string[]>([]);
-  const list = useLoad<Page<Key>>(`/admin/v1/keys${query({ limit: 50, cursor: cursors.at(-1) })}`);
+  const place = usePlace();
+  const list = useLoad<Page<Key>>(`/admin/v1/keys${query({ limit: 50, cursor: place.cursor })}`);
   const [making, make] = useState(false);
   const [made, tell] = useState<Key | null>(null);
   const [problem, complain] = useState<ApiError | null>(null);
@@ -56,7 +57,7 @@ export function Keys() {
       <Problem error={problem} />
       <Panel>
         <Show from={list}>
-          {(page) => page.data.length === 0 && !cursors.length ? <Empty command="weir keys create --name ci --budget 5/day">There is no key yet. As long as there is none, everybody on this machine may call.</Empty> : (
+          {(page) => page.data.length === 0 && place.isFirst ? <Empty command="weir keys create --name ci --budget 5/day">There is no key yet. As long as there is none, everybody on this machine may call.</Empty> : (
             <>
               <Table
                 label="Keys" rows={page.data}
@@ -79,10 +80,7 @@ export function Keys() {
                   ) },
                 ]}
               />
-              <div class="filters">
-                <button type="button" disabled={!cursors.length} onClick={() => setCursors(cursors.slice(0, -1))}>Back</button>
-                <button type="button" disabled={!page.next_cursor} onClick={() => setCursors([...cursors, page.next_cursor!])}>More</button>
-              </div>
+              <Pager place={place} next={page.next_cursor} words={['Back', 'More']} />
             </>
           )}
         </Show>

@@ -7,15 +7,11 @@ import { Table } from '../parts/table';
 import type { Page } from '../api';
 
 interface Provider {
-  name?: string;
-  id?: string;
+  name: string;
   kind?: string;
   base_url?: string;
-  state?: string;
   [more: string]: unknown;
 }
-
-const named = (provider: Provider): string => provider.name ?? provider.id ?? '';
 
 function state(provider: string): [Tone, string] {
   const latest = useLive().at(-1);
@@ -45,21 +41,21 @@ export function Providers({ rest }: { rest: string }) {
         <Show from={list}>
           {({ data }) => data.length === 0 ? <Empty command="export OPENAI_API_KEY=…   # or name it in weir.yaml">No provider is configured.</Empty> : (
             <Table
-              label="Providers" rows={data} open={(row) => { location.hash = `#/providers/${encodeURIComponent(named(row))}`; }}
+              label="Providers" rows={data} open={(row) => { location.hash = `#/providers/${encodeURIComponent(row.name)}`; }}
               columns={[
-                { title: 'Provider', show: (row) => <b>{named(row)}</b>, by: named },
+                { title: 'Provider', show: (row) => <b>{row.name}</b>, by: (row) => row.name },
                 { title: 'Kind', show: (row) => row.kind ?? '' },
-                { title: 'State', show: (row) => <State provider={named(row)} /> },
-                { title: 'Attempts/s', number: true, show: (row) => all(named(row)).toFixed(1), by: (row) => all(named(row)) },
-                { title: 'Failed', number: true, show: (row) => (all(named(row)) ? percent(1 - good(named(row)) / all(named(row))) : '—') },
-                { title: 'First token, p95', number: true, show: (row) => seconds(quantile(0.95, 'weir_time_to_first_token_seconds', (l) => l.provider === named(row))) },
+                { title: 'State', show: (row) => <State provider={row.name} /> },
+                { title: 'Attempts/s', number: true, show: (row) => all(row.name).toFixed(1), by: (row) => all(row.name) },
+                { title: 'Failed', number: true, show: (row) => (all(row.name) ? percent(1 - good(row.name) / all(row.name)) : '—') },
+                { title: 'First token, p95', number: true, show: (row) => seconds(quantile(0.95, 'weir_time_to_first_token_seconds', (l) => l.provider === row.name)) },
                 { title: 'Address', wrap: true, show: (row) => <code>{row.base_url ?? ''}</code> },
               ]}
             />
           )}
         </Show>
       </Panel>
-      {rest && <One name={rest} about={list.data?.data.find((one) => named(one) === rest)} />}
+      {rest && <One name={rest} about={list.data?.data.find((one) => one.name === rest)} />}
     </>
   );
 }

@@ -3,6 +3,7 @@ import { get, query, type ApiError, type Page } from '../api';
 import { ago, count, millis, short, time, usd } from '../format';
 import { Badge, Dialog, Empty, Field, Head, Panel, type Tone } from '../parts/bits';
 import { Problem, Show, useLoad } from '../parts/load';
+import { Pager, usePlace } from '../parts/pages';
 import { Table } from '../parts/table';
 
 interface Attempt {
@@ -45,11 +46,11 @@ const ENDS = ['', 'complete', 'client_gone', 'provider_error', 'timeout', 'cut',
 
 export function Requests({ rest }: { rest: string }) {
   const [filter, setFilter] = useState<Record<string, string>>({});
-  const [cursors, setCursors] = useState<string[]>([]);
-  const list = useLoad<Page<Call>>(`/admin/v1/requests${query({ limit: 50, cursor: cursors.at(-1), ...filter })}`, cursors.length ? 0 : 5_000);
+  const place = usePlace();
+  const list = useLoad<Page<Call>>(`/admin/v1/requests${query({ limit: 50, cursor: place.cursor, ...filter })}`, place.isFirst ? 5_000 : 0);
   const [wanted, want] = useState('');
   const [problem, complain] = useState<ApiError | null>(null);
-  const put = (name: string) => (event: { currentTarget: { value: string } }) => { setCursors([]); setFilter({ ...filter, [name]: event.currentTarget.value }); };
+  const put = (name: string) => (event: { currentTarget: { value: string } }) => { place.go(() => []); setFilter({ ...filter, [name]: event.currentTarget.value }); };
   const find = (event: Event) => {
     event.preventDefault();
     get<Call>(`/admin/v1/requests/${encodeURIComponent(wanted.trim())}`)
@@ -86,10 +87,7 @@ export function Requests({ rest }: { rest: string }) {
                   { title: 'Cost', number: true, show: (call) => short(call.cost_usd) },
                 ]}
               />
-              <div class="filters">
-                <button type="button" disabled={!cursors.length} onClick={() => setCursors(cursors.slice(0, -1))}>Newer</button>
-                <button type="button" disabled={!page.next_cursor} onClick={() => setCursors([...cursors, page.next_cursor!])}>Older</button>
-              </div>
+              <Pager place={place} next={page.next_cursor} words={['Newer', 'Older']} />
             </>
           )}
         </Show>

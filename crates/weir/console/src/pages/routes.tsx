@@ -12,8 +12,7 @@ interface Target {
 }
 
 interface Route {
-  name?: string;
-  id?: string;
+  name: string;
   strategy?: string;
   targets?: (Target | string)[];
   fallbacks?: string[];
@@ -45,8 +44,8 @@ export function Routes() {
           {({ data }) => data.length === 0 ? <Empty command={'models:\n  smart:\n    targets: [claude/claude-sonnet-4-5, openai/gpt-4o]'}>No public name is declared. Any provider/model works without one; in weir.yaml a name gets several targets:</Empty> : (
             <div class="rows">
               {data.map((route) => (
-                <div class="flow" key={route.name ?? route.id}>
-                  <span class="node"><b>{route.name ?? route.id}</b> <Badge>{route.strategy ?? 'ordered'}</Badge></span>
+                <div class="flow" key={route.name}>
+                  <span class="node"><b>{route.name}</b> <Badge>{route.strategy ?? 'ordered'}</Badge></span>
                   {(route.targets ?? []).map((target) => <>→ <Node key={full(target)} target={target} latest={latest} /></>)}
                   {(route.fallbacks ?? []).map((name) => <>⇢ <span class="node" key={name}>{name}</span></>)}
                 </div>
