@@ -34,7 +34,7 @@ export function Budgets() {
       <Problem error={problem} />
       <Panel>
         <Show from={list}>
-          {({ data }) => data.length === 0 ? <Empty command="weir budgets create --limit 100/month">There is no budget yet: nothing stops spending.</Empty> : (
+          {({ data }) => data.length === 0 ? <Empty command="weir budgets create 100/month">There is no budget yet: nothing stops spending.</Empty> : (
             <Table
               label="Budgets" rows={data}
               columns={[
