@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -66,7 +66,7 @@ impl LedgerConfig {
             // Half calls, half attempts: enough of each for the longest statements of the store.
             batch_rows: 2_048,
             disk: Arc::new(OsDisk),
-            now: system_now,
+            now: crate::clock::now,
         }
     }
 }
@@ -262,11 +262,6 @@ fn start_spool(config: &LedgerConfig) -> io::Result<Arc<Spool>> {
         segment_bytes: config.segment_size,
     };
     Ok(Arc::new(Spool::start(home, spool)?))
-}
-
-pub(crate) fn system_now() -> Micros {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
 }
 
 impl std::fmt::Debug for Ledger {

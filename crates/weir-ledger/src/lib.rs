@@ -9,15 +9,18 @@
 
 pub mod accounts;
 pub mod budget;
+pub mod clock;
 pub mod drain;
 pub mod key;
 mod ledger;
 mod memory;
+pub mod repeats;
 pub mod responses;
 pub mod row;
 pub mod spool;
 mod stats;
 mod store;
+mod sync;
 
 pub use ledger::{Full, Ledger, LedgerConfig, Room, StartError};
 pub use memory::MemoryStore;

@@ -13,6 +13,7 @@ mod accounts;
 use self::accounts::MemoryAccounts;
 use crate::accounts::AccountStore;
 use crate::budget::{Authority, Exchange, MemoryAuthority, Report, Signals};
+use crate::repeats::{MemoryRepeats, RepeatStore};
 use crate::responses::{MemoryResponses, ResponseStore};
 use crate::row::{AttemptId, AttemptRow, CallId, CallRow, Facts, Micros, Sum, Text};
 use crate::store::{
@@ -31,6 +32,7 @@ pub struct MemoryStore {
     writes: AtomicU64,
     accounts: MemoryAccounts,
     responses: MemoryResponses,
+    repeats: MemoryRepeats,
 }
 
 #[derive(Debug, Default)]
@@ -189,6 +191,10 @@ impl Store for MemoryStore {
 
     fn responses(&self) -> &dyn ResponseStore {
         &self.responses
+    }
+
+    fn repeats(&self) -> &dyn RepeatStore {
+        &self.repeats
     }
 
     fn health(&self) -> Answer<'_, StoreHealth> {

@@ -12,6 +12,7 @@ use weir_wire::usage::Usage;
 
 use crate::accounts::AccountStore;
 use crate::budget::{Authority, Debits};
+use crate::repeats::RepeatStore;
 use crate::responses::ResponseStore;
 use crate::row::{AttemptId, AttemptRow, CallId, CallRow, Micros};
 
@@ -35,6 +36,8 @@ pub trait Store: Authority + Send + Sync + fmt::Debug + 'static {
     fn accounts(&self) -> &dyn AccountStore;
     /// Answers that clients go on from.
     fn responses(&self) -> &dyn ResponseStore;
+    /// Calls with an idempotency key.
+    fn repeats(&self) -> &dyn RepeatStore;
     /// Whether the database answers.
     fn health(&self) -> Answer<'_, StoreHealth>;
     /// Closes all connections.
@@ -259,6 +262,11 @@ impl Group {
         }
     }
 
+    /// Whether callers name it as they like, so that there may be very many.
+    pub fn named_by_callers(self) -> bool {
+        matches!(self, Group::User | Group::Session | Group::Tag)
+    }
+
     /// The group that `name` names.
     pub fn from_name(name: &str) -> Option<Group> {
         Group::ALL.into_iter().find(|group| group.name() == name)
@@ -268,12 +276,19 @@ impl Group {
 /// Which spend to add up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SpendQuery {
-    /// By what, in the order of the answer's groups.
+    /// By what, in the order of the answer's groups; each at most once.
     pub by: Vec<Group>,
     /// Only calls that began at or after this moment, as their ids say (to the millisecond).
     pub since: Option<Micros>,
     /// Only calls that began before it.
     pub until: Option<Micros>,
+}
+
+impl SpendQuery {
+    /// Whether these groups cross end users, sessions and tags: no sums are kept of that, so each row is read.
+    pub fn crosses_names(by: &[Group]) -> bool {
+        by.iter().filter(|group| group.named_by_callers()).count() > 1
+    }
 }
 
 /// What was spent.
@@ -333,6 +348,8 @@ pub struct Mismatch {
     pub key: String,
     /// The team; empty for none.
     pub team: String,
+    /// The end user, session or tag, such as `user ann`, where it is a sum by these.
+    pub name: Option<String>,
     /// The stored cost.
     pub stored_nanousd: i64,
     /// The rows' cost.

@@ -13,14 +13,17 @@ mod migrate;
 mod postgres;
 mod query;
 mod recent;
+mod repeats;
 mod responses;
 mod rollup;
 mod rows;
+mod spend;
 mod sqlite;
 #[cfg(test)]
 mod suite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod totals;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -16,6 +16,7 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Connection, Postgres, Row};
 use tokio::sync::OnceCell;
 use weir_ledger::accounts::AccountStore;
+use weir_ledger::repeats::RepeatStore;
 use weir_ledger::responses::ResponseStore;
 use weir_ledger::{
     Answer, AttemptId, Batch, CallId, CallRecord, Page, Recent, Spend, SpendQuery, Store, StoreError,
@@ -27,8 +28,9 @@ use crate::error::{self, OpenError};
 use crate::migrate;
 use crate::query::{self, Arg, Database, Dialect};
 use crate::recent;
-use crate::rollup::{KEYS, Replayed, Rollup, SPEND_DAILY};
+use crate::rollup::{BY, DAILY, Replayed, Rollup};
 use crate::rows::{ATTEMPTS, CALLS, Cell, Column, Columns, Kind, attempt_cells, call_cells};
+use crate::{spend, totals};
 
 /// How Postgres is used.
 #[derive(Debug, Clone, Copy)]
@@ -169,25 +171,20 @@ async fn write_on(connection: &mut PgConnection, batch: &Batch) -> Result<Writte
             }
         }
     }
-    add_daily(&mut tx, &Rollup::of(batch, &old)).await?;
+    add_sums(&mut tx, &Rollup::of(batch, &old)).await?;
     budgets::postgres::charge(&mut tx, batch.instance, &batch.debits(|id| old.attempts.contains(&id)))
         .await?;
     tx.commit().await?;
     Ok(Written { new: batch.len() as u64 - old.len(), replayed: old.len() })
 }
 
-async fn add_daily(connection: &mut PgConnection, rollup: &Rollup<'_>) -> Result<(), sqlx::Error> {
-    let rows = rollup.cells();
-    if rows.is_empty() {
-        return Ok(());
+async fn add_sums(connection: &mut PgConnection, rollup: &Rollup<'_>) -> Result<(), sqlx::Error> {
+    for (sums, lines) in [(&DAILY, rollup.daily()), (&BY, rollup.by())] {
+        if !lines.is_empty() {
+            let sql = insert(sums.table, sums.columns, &sums.on_conflict());
+            bound(sql, sums.columns, lines).execute(&mut *connection).await?;
+        }
     }
-    let keys: Vec<_> = SPEND_DAILY[..KEYS].iter().map(|(name, _)| format!("\"{name}\"")).collect();
-    let sums = SPEND_DAILY[KEYS..]
-        .iter()
-        .map(|(name, _)| format!("\"{name}\" = spend_daily.\"{name}\" + excluded.\"{name}\""));
-    let conflict =
-        format!("ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), sums.collect::<Vec<_>>().join(", "));
-    bound(insert("spend_daily", &SPEND_DAILY, &conflict), &SPEND_DAILY, rows).execute(connection).await?;
     Ok(())
 }
 
@@ -282,14 +279,18 @@ impl Store for PostgresStore {
     }
 
     fn spend<'a>(&'a self, query: &'a SpendQuery) -> Answer<'a, Spend> {
-        Box::pin(query::spend(self, query))
+        Box::pin(spend::spend(self, query))
     }
 
     fn check_totals(&self) -> Answer<'_, Totals> {
-        Box::pin(query::check_totals(self))
+        Box::pin(totals::check_totals(self))
     }
 
     fn responses(&self) -> &dyn ResponseStore {
+        self
+    }
+
+    fn repeats(&self) -> &dyn RepeatStore {
         self
     }
 

@@ -1,52 +1,144 @@
 //! Lists of calls, latest first, each with its attempts.
+//!
+//! Names of which there are many (keys, teams, users, sessions) have an index, and so have ends out of the ordinary. Of
+//! routes, providers and models there are few: the daily sums say on which days they were called, and no other day is
+//! looked at. An index for each of them would cost every call more than it is worth.
 
 use std::collections::HashMap;
 
-use weir_ledger::{AttemptRow, CallId, CallRecord, CallRow, Page, Recent, StoreError};
+use weir_ledger::{
+    AttemptRow, CallColumn, CallFilter, CallId, CallRecord, CallRow, Page, Recent, StoreError,
+};
 
 use crate::error;
-use crate::query::{Arg, Database, LAST_ID, id_param, select_list};
+use crate::query::{Arg, Database, Dialect, id_param, select_list};
 use crate::rows::{ATTEMPTS, CALLS, Take};
 
+/// After all ids.
+const LAST: CallId = CallId(uuid::Uuid::max());
 const DOING: &str = "list calls";
+const MS_PER_DAY: i64 = 86_400_000;
+/// How many days are looked up at once.
+const DAYS: i64 = 400;
 
 /// A page of calls.
 pub(crate) async fn recent<D: Database>(db: &D, page: &Page) -> Result<Recent, StoreError> {
     let limit = page.limit.clamp(1, 1_000) as usize;
-    let (sql, args) = question::<D>(page, limit);
-    let rows = db.ask(DOING, sql, args).await?;
-    let more = rows.len() > limit;
-    let calls = rows.iter().take(limit).map(|row| Take::new(row).call()).collect::<Result<Vec<_>, _>>();
-    let calls = calls.map_err(|cause| error::failed(DOING, cause))?;
+    // One more than asked for tells whether there is a further page.
+    let mut calls = match narrowed_by_days(&page.filter) {
+        true => in_days(db, page, limit + 1).await?,
+        false => among(db, &page.filter, bounds(page), limit + 1).await?,
+    };
+    let more = calls.len() > limit;
+    calls.truncate(limit);
     let next = calls.last().map(|row| row.id).filter(|_| more);
     Ok(Recent { calls: with_attempts(db, calls).await?, next })
 }
 
+/// Ids from the first up to the second, which is not in it.
+type Bounds = (CallId, CallId);
+
 /// Ids begin with the time, so bounds of time are bounds of ids.
-fn question<D: Database>(page: &Page, limit: usize) -> (String, Vec<Arg>) {
-    let first_of = |micros: i64| CallId::least(u64::try_from(micros / 1_000).unwrap_or(0)).to_string();
-    let mut args = vec![Arg::Text(page.before.map_or(LAST_ID.into(), |id| id.to_string()))];
+fn bounds(page: &Page) -> Bounds {
+    let first_of = |micros: i64| CallId::least(u64::try_from(micros / 1_000).unwrap_or(0));
+    let from = page.filter.since.map_or(CallId::least(0), first_of);
+    let until = page.filter.until.map_or(LAST, first_of);
+    (from, page.before.map_or(until, |before| before.min(until)))
+}
+
+/// Calls within the bounds of which the filter is so, latest first.
+async fn among<D: Database>(
+    db: &D,
+    filter: &CallFilter,
+    (from, to): Bounds,
+    limit: usize,
+) -> Result<Vec<CallRow>, StoreError> {
+    let mut args = vec![Arg::Text(from.to_string()), Arg::Text(to.to_string())];
     let mut sql = format!(
-        "SELECT {} FROM calls WHERE \"id\" < {}",
+        "SELECT {} FROM calls WHERE \"id\" >= {} AND \"id\" < {}",
         select_list(&CALLS, D::DIALECT),
-        id_param(1, D::DIALECT)
+        id_param(1, D::DIALECT),
+        id_param(2, D::DIALECT)
     );
-    if let Some(since) = page.filter.since {
-        args.push(Arg::Text(first_of(since)));
-        sql += &format!(" AND \"id\" >= {}", id_param(args.len(), D::DIALECT));
-    }
-    if let Some(until) = page.filter.until {
-        args.push(Arg::Text(first_of(until)));
-        sql += &format!(" AND \"id\" < {}", id_param(args.len(), D::DIALECT));
-    }
-    for (column, value) in &page.filter.is {
+    let found_by = found_by(filter);
+    for (column, value) in &filter.is {
         args.push(Arg::Text(value.clone()));
-        sql += &format!(" AND \"{}\" = ${}", column.name(), args.len());
+        // Postgres knows how often each value is there. SQLite does not: `+` keeps it from the lesser index.
+        let plain = D::DIALECT == Dialect::Postgres || found_by == Some(*column);
+        let name = format!("{}\"{}\"", if plain { "" } else { "+" }, column.name());
+        sql += &format!(" AND {name} = ${}", args.len());
+        if *column == CallColumn::End && value != "complete" {
+            // Lets the partial index be used.
+            sql += " AND \"end\" <> 'complete'";
+        }
     }
-    // One more than asked for tells whether there is a further page.
-    args.push(Arg::Int(limit as i64 + 1));
-    sql += &format!(" ORDER BY \"id\" DESC LIMIT ${}", args.len());
-    (sql, args)
+    args.push(Arg::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+    // Named with its table: `id` alone would be what is selected, a text that no index orders.
+    sql += &format!(" ORDER BY calls.\"id\" DESC LIMIT ${}", args.len());
+    let rows = db.ask(DOING, sql, args).await?;
+    let calls = rows.iter().map(|row| Take::new(row).call()).collect::<Result<_, _>>();
+    calls.map_err(|cause| error::failed(DOING, cause))
+}
+
+/// The column whose index finds the fewest rows, as far as that can be said beforehand.
+fn found_by(filter: &CallFilter) -> Option<CallColumn> {
+    let has = |wanted: CallColumn| {
+        filter
+            .is
+            .iter()
+            .any(|(column, value)| *column == wanted && (wanted != CallColumn::End || value != "complete"))
+    };
+    use CallColumn::{End, Key, Session, Team, User};
+    [Session, User, End, Key, Team].into_iter().find(|column| has(*column))
+}
+
+/// Whether the daily sums tell where such calls are, and no index does so better.
+fn narrowed_by_days(filter: &CallFilter) -> bool {
+    use CallColumn::{End, Session, User};
+    let few =
+        |column: CallColumn| matches!(column, CallColumn::Route | CallColumn::Provider | CallColumn::Model);
+    filter.is.iter().any(|(column, _)| few(*column))
+        && !matches!(found_by(filter), Some(Session | User | End))
+}
+
+async fn in_days<D: Database>(db: &D, page: &Page, limit: usize) -> Result<Vec<CallRow>, StoreError> {
+    let (from, to) = bounds(page);
+    let mut upto = to.day();
+    let mut calls = Vec::new();
+    loop {
+        let (sql, args) = days_with(&page.filter, from.day(), upto);
+        let rows = db.ask(DOING, sql, args).await?;
+        let days = rows.iter().map(|row| Take::new(row).int()).collect::<Result<Vec<_>, _>>();
+        let days = days.map_err(|cause| error::failed(DOING, cause))?;
+        for day in &days {
+            let first = |day: i64| CallId::least(u64::try_from(day * MS_PER_DAY).unwrap_or(0));
+            let within = (first(*day).max(from), first(day + 1).min(to));
+            calls.extend(among(db, &page.filter, within, limit - calls.len()).await?);
+            if calls.len() >= limit {
+                return Ok(calls);
+            }
+        }
+        match days.last() {
+            Some(last) if days.len() as i64 == DAYS => upto = last - 1,
+            _ => return Ok(calls),
+        }
+    }
+}
+
+/// The latest days, of these, on which there were such calls.
+fn days_with(filter: &CallFilter, from: i64, upto: i64) -> (String, Vec<Arg>) {
+    let mut args = vec![Arg::Int(from), Arg::Int(upto)];
+    let mut sql =
+        "SELECT DISTINCT \"day\" FROM spend_daily WHERE \"day\" >= $1 AND \"day\" <= $2 AND \"calls\" > 0"
+            .to_owned();
+    use CallColumn::{Key, Model, Provider, Route, Team};
+    for (column, value) in &filter.is {
+        if matches!(column, Key | Team | Route | Provider | Model) {
+            args.push(Arg::Text(value.clone()));
+            sql += &format!(" AND \"{}\" = ${}", column.name(), args.len());
+        }
+    }
+    (sql + &format!(" ORDER BY \"day\" DESC LIMIT {DAYS}"), args)
 }
 
 async fn with_attempts<D: Database>(db: &D, calls: Vec<CallRow>) -> Result<Vec<CallRecord>, StoreError> {
@@ -55,7 +147,7 @@ async fn with_attempts<D: Database>(db: &D, calls: Vec<CallRow>) -> Result<Vec<C
     }
     let places: Vec<String> = (1..=calls.len()).map(|number| id_param(number, D::DIALECT)).collect();
     let sql = format!(
-        "SELECT {} FROM attempts WHERE \"call_id\" IN ({}) ORDER BY \"call_id\", \"n\"",
+        "SELECT {} FROM attempts WHERE \"call_id\" IN ({}) ORDER BY attempts.\"call_id\", \"n\"",
         select_list(&ATTEMPTS, D::DIALECT),
         places.join(", ")
     );

@@ -16,13 +16,14 @@ use sqlx::{AssertSqlSafe, Connection, Row};
 use weir_ledger::accounts::{
     Account, AccountStore, Accounts, AuditEntry, Change, Changed, Kind, Notices, Repeatable, Slice,
 };
+use weir_ledger::repeats::RepeatStore;
 use weir_ledger::responses::{KeptResponse, ResponseStore};
 use weir_ledger::{
     Answer, Batch, CallRecord, Micros, Page, Recent, Spend, SpendQuery, Store, StoreError, StoreHealth,
     Totals, Written,
 };
 
-use self::inserts::{ADD_DAILY, INSERT_ATTEMPTS, INSERT_CALLS, Statement, chunks};
+use self::inserts::{ADD_BY, ADD_DAILY, INSERT_ATTEMPTS, INSERT_CALLS, Statement, chunks};
 use crate::accounts::{self, Session};
 use crate::budgets;
 use crate::error::{self, OpenError};
@@ -32,6 +33,7 @@ use crate::recent;
 use crate::responses;
 use crate::rollup::{Replayed, Rollup};
 use crate::rows::{Columns, attempt_cells, call_cells};
+use crate::{spend, totals};
 
 /// How long SQLite waits for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
@@ -116,7 +118,7 @@ async fn write_new(connection: &mut SqliteConnection, batch: &Batch) -> Result<O
         tx.rollback().await?;
         return Ok(None);
     }
-    add_daily(&mut tx, &Rollup::of(batch, &Replayed::default())).await?;
+    add_sums(&mut tx, &Rollup::of(batch, &Replayed::default())).await?;
     budgets::sqlite::charge(&mut tx, batch.instance, &batch.debits(|_| false)).await?;
     tx.commit().await?;
     Ok(Some(Written { new, replayed: 0 }))
@@ -136,15 +138,17 @@ async fn write_missing(connection: &mut SqliteConnection, batch: &Batch) -> Resu
             old.attempts.insert(row.id);
         }
     }
-    add_daily(&mut tx, &Rollup::of(batch, &old)).await?;
+    add_sums(&mut tx, &Rollup::of(batch, &old)).await?;
     budgets::sqlite::charge(&mut tx, batch.instance, &batch.debits(|id| old.attempts.contains(&id))).await?;
     tx.commit().await?;
     Ok(Written { new: batch.len() as u64 - old.len(), replayed: old.len() })
 }
 
-async fn add_daily(connection: &mut SqliteConnection, rollup: &Rollup<'_>) -> Result<(), sqlx::Error> {
-    for chunk in chunks(&rollup.cells()) {
-        ADD_DAILY.of(chunk)?.execute(&mut *connection).await?;
+async fn add_sums(connection: &mut SqliteConnection, rollup: &Rollup<'_>) -> Result<(), sqlx::Error> {
+    for (add, lines) in [(&*ADD_DAILY, rollup.daily()), (&*ADD_BY, rollup.by())] {
+        for chunk in chunks(&lines) {
+            add.of(chunk)?.execute(&mut *connection).await?;
+        }
     }
     Ok(())
 }
@@ -185,6 +189,15 @@ impl Database for SqliteStore {
         args: Vec<Arg>,
     ) -> Result<Vec<SqliteRow>, StoreError> {
         within(doing, READ_PATIENCE, statement(sql, args).fetch_all(&self.readers)).await
+    }
+
+    async fn alter(
+        &self,
+        doing: &'static str,
+        sql: String,
+        args: Vec<Arg>,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        within(doing, WRITE_PATIENCE, statement(sql, args).fetch_all(&self.writer)).await
     }
 }
 
@@ -244,21 +257,13 @@ impl AccountStore for SqliteStore {
     }
 }
 
-impl SqliteStore {
-    async fn on_writer(
-        &self,
-        doing: &'static str,
-        (sql, args): responses::Asked,
-    ) -> Result<Vec<SqliteRow>, StoreError> {
-        within(doing, WRITE_PATIENCE, statement(sql, args).fetch_all(&self.writer)).await
-    }
-}
-
 impl ResponseStore for SqliteStore {
     fn keep<'a>(&'a self, response: &'a KeptResponse) -> Answer<'a, ()> {
         Box::pin(async {
-            self.on_writer("keep an answer", responses::keep(response)).await?;
-            self.on_writer("forget old answers", responses::sweep(response.created_at)).await.map(drop)
+            let (sql, args) = responses::keep(response);
+            self.alter("keep an answer", sql, args).await?;
+            let (sql, args) = responses::sweep(response.created_at);
+            self.alter("forget old answers", sql, args).await.map(drop)
         })
     }
 
@@ -271,8 +276,8 @@ impl ResponseStore for SqliteStore {
 
     fn forget<'a>(&'a self, owner: &'a str, id: &'a str) -> Answer<'a, bool> {
         Box::pin(async move {
-            let gone = self.on_writer("forget an answer", responses::forget(owner, id)).await?;
-            Ok(!gone.is_empty())
+            let (sql, args) = responses::forget(owner, id);
+            Ok(!self.alter("forget an answer", sql, args).await?.is_empty())
         })
     }
 }
@@ -301,14 +306,18 @@ impl Store for SqliteStore {
     }
 
     fn spend<'a>(&'a self, query: &'a SpendQuery) -> Answer<'a, Spend> {
-        Box::pin(query::spend(self, query))
+        Box::pin(spend::spend(self, query))
     }
 
     fn check_totals(&self) -> Answer<'_, Totals> {
-        Box::pin(query::check_totals(self))
+        Box::pin(totals::check_totals(self))
     }
 
     fn responses(&self) -> &dyn ResponseStore {
+        self
+    }
+
+    fn repeats(&self) -> &dyn RepeatStore {
         self
     }
 

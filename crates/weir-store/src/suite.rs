@@ -2,8 +2,11 @@
 
 mod accounts;
 mod budgets;
+mod plans;
 mod postgres;
+mod repeats;
 mod responses;
+mod spend;
 mod sqlite;
 
 use std::path::Path;
@@ -38,8 +41,9 @@ async fn run<F: Fixture>(mut empty: impl AsyncFnMut(&'static str) -> F) {
     writers_of_the_same_rows_write_them_once(&empty("writers").await).await;
     pages_follow_each_other(&empty("pages").await).await;
     lists_hold_what_was_asked_for(&empty("lists").await).await;
-    spend_is_what_the_plain_store_says(&empty("spend").await).await;
-    a_wrong_sum_is_found(&empty("wrong").await).await;
+    spend::spend_is_what_the_plain_store_says(&empty("spend").await).await;
+    spend::sums_are_those_of_the_rows_whatever_is_written_and_asked(&empty("sums").await).await;
+    spend::a_wrong_sum_is_found(&empty("wrong").await).await;
     a_row_that_does_not_fit_is_refused_with_its_batch(&empty("refused").await).await;
     a_newer_schema_is_not_touched(&empty("newer").await).await;
     a_whole_ledger_drains_into_it(&empty("ledger").await).await;
@@ -49,6 +53,8 @@ async fn run<F: Fixture>(mut empty: impl AsyncFnMut(&'static str) -> F) {
     accounts::a_repeated_request_changes_nothing(&empty("repeated").await).await;
     accounts::writers_do_not_step_on_each_other(&empty("account_writers").await).await;
     responses::answers_are_their_owners(&empty("responses").await).await;
+    repeats::claims_are_what_the_plain_store_says(&empty("claims").await).await;
+    repeats::one_of_many_runs_a_call(&empty("claim_race").await).await;
     accounts::changes_are_told(&empty("told").await).await;
     budgets::leases_are_what_the_plain_store_says(&empty("leases").await).await;
     budgets::processes_that_ask_at_once_never_get_more_than_there_is(&empty("asking").await).await;
@@ -253,51 +259,6 @@ async fn lists_hold_what_was_asked_for(fixture: &impl Fixture) {
         let page = Page { limit: 50, before: None, filter };
         assert_eq!(store.recent(&page).await.unwrap(), plain.recent(&page).await.unwrap(), "{page:?}");
     }
-}
-
-async fn spend_is_what_the_plain_store_says(fixture: &impl Fixture) {
-    let store = fixture.open().await.unwrap();
-    let plain = MemoryStore::new();
-    let batch = sample_batch(0..400);
-    store.write(&batch).await.unwrap();
-    plain.write(&batch).await.unwrap();
-    let mut by: Vec<Vec<Group>> = vec![vec![], vec![Group::Team, Group::Tag, Group::Day]];
-    by.extend(Group::ALL.map(|group| vec![group]));
-    by.extend(Group::ALL.map(|group| vec![Group::Provider, group]).into_iter().skip(2));
-    let micros = |ms: u64| Some((START + ms) as i64 * 1_000);
-    // Whole days are read from the daily sums, other moments from the rows.
-    let ranges = [
-        (None, None),
-        (micros(DAY), micros(3 * DAY)),
-        (micros(DAY / 2 + 1), None),
-        (None, micros(5_000_123)),
-        (micros(DAY), micros(DAY)),
-    ];
-    for by in by {
-        for (since, until) in ranges {
-            let query = SpendQuery { by: by.clone(), since, until };
-            let (found, expected) = (store.spend(&query).await.unwrap(), plain.spend(&query).await.unwrap());
-            assert_eq!(found.rows, expected.rows, "{query:?}");
-            assert_eq!(found.total, expected.total, "{query:?}");
-        }
-    }
-}
-
-async fn a_wrong_sum_is_found(fixture: &impl Fixture) {
-    let store = fixture.open().await.unwrap();
-    store.write(&sample_batch(0..40)).await.unwrap();
-    fixture
-        .execute("UPDATE spend_daily SET \"cost_nanousd\" = \"cost_nanousd\" + 1 WHERE \"key\" = 'ci'")
-        .await;
-    let totals = store.check_totals().await.unwrap();
-    assert!(!totals.mismatches.is_empty() && totals.mismatches.iter().all(|line| line.key == "ci"));
-    fixture
-        .execute("UPDATE spend_daily SET \"cost_nanousd\" = \"cost_nanousd\" - 1 WHERE \"key\" = 'ci'")
-        .await;
-    assert!(store.check_totals().await.unwrap().is_exact());
-    let (call, _) = sample_call(7, 3);
-    fixture.execute("UPDATE calls SET \"cost_nanousd\" = 1 WHERE \"request_id\" = 'req-7'").await;
-    assert_eq!(store.check_totals().await.unwrap().unbalanced, [call.id]);
 }
 
 async fn a_row_that_does_not_fit_is_refused_with_its_batch(fixture: &impl Fixture) {

@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::authority::{Ask, Report};
 use super::charge::Charge;
 use super::lane::Lane;
-use super::period::Window;
+use super::period::{Period, Window};
 use super::scope::Budget;
 use super::table::Hub;
 use crate::row::{Micros, Text};
+use crate::sync::Mutex;
 
 /// A budget that can't pay for a call.
 #[derive(Debug, Clone)]
@@ -50,6 +50,25 @@ pub struct BudgetState {
     pub free_nanousd: i64,
     /// How long ago the store said so, in milliseconds; `None`: not yet.
     pub age_ms: Option<u64>,
+}
+
+impl BudgetState {
+    /// Whether a share of the limit, in millionths, is spent.
+    pub fn reached(&self, millionths: u32) -> bool {
+        let share = i128::from(self.budget.limit_nanousd) * i128::from(millionths);
+        i128::from(self.spent_nanousd) * 1_000_000 >= share && self.spent_nanousd > 0
+    }
+
+    /// Stands for the time in which a share is told of once: the window, and of a rolling one its length.
+    pub fn alert_window(&self) -> Micros {
+        match self.budget.period {
+            Period::Rolling(length) => {
+                let length = Micros::try_from(length.as_micros()).unwrap_or(Micros::MAX).max(1);
+                self.window.start.div_euclid(length)
+            }
+            _ => self.window.start,
+        }
+    }
 }
 
 /// Why an account gives nothing now.

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -41,7 +40,7 @@ impl Default for BudgetsConfig {
             lease: Duration::from_secs(30),
             look: Duration::from_millis(500),
             again: Duration::from_millis(10),
-            now: crate::ledger::system_now,
+            now: crate::clock::now,
         }
     }
 }
@@ -57,23 +56,9 @@ pub(super) struct Inner {
     pub(super) table: Table,
     pub(super) authority: Arc<dyn Authority>,
     pub(super) config: BudgetsConfig,
-    pub(super) crossings: broadcast::Sender<Crossing>,
     began: Instant,
     stopped: AtomicBool,
     worker: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// A share of a budget was reached, told once for all processes and each window.
-#[derive(Debug, Clone)]
-pub struct Crossing {
-    /// The budget.
-    pub budget: Arc<Budget>,
-    /// The share, in millionths of the limit.
-    pub millionths: u32,
-    /// What was spent when it was noticed, in nano-dollars.
-    pub spent_nanousd: i64,
-    /// When the next window begins; `None`: never.
-    pub resets_at: Option<Micros>,
 }
 
 impl Inner {
@@ -95,7 +80,6 @@ impl Budgets {
             table: Table::new(instance),
             authority,
             config,
-            crossings: broadcast::channel(256).0,
             began: Instant::now(),
             stopped: AtomicBool::new(false),
             worker: Mutex::new(None),
@@ -206,11 +190,6 @@ impl Budgets {
     /// How all budgets stand that were declared or used, by id, as this process knows it.
     pub fn view(&self) -> Vec<BudgetState> {
         self.inner.table.view((self.inner.config.now)(), self.inner.tick())
-    }
-
-    /// Shares of budgets that are reached from now on.
-    pub fn crossings(&self) -> broadcast::Receiver<Crossing> {
-        self.inner.crossings.subscribe()
     }
 
     /// What calls under way hold in all budgets together, in nano-dollars; 0 at rest.

@@ -14,6 +14,8 @@ mod charge;
 mod engine;
 mod lane;
 mod memory;
+#[cfg(test)]
+mod models;
 mod period;
 mod reservation;
 mod scope;
@@ -28,7 +30,7 @@ mod worker;
 pub use account::{BudgetState, Refused};
 pub use authority::{Ask, Authority, Debits, Exchange, Holding, Report, Signals, grant};
 pub use charge::{Charge, Charges};
-pub use engine::{Budgets, BudgetsConfig, Crossing};
+pub use engine::{Budgets, BudgetsConfig};
 pub use memory::MemoryAuthority;
 pub use period::{Period, Window};
 pub use reservation::Reservation;

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -17,6 +16,7 @@ use super::reservation::Reservation;
 use super::scope::Budget;
 use super::set::BudgetSet;
 use crate::row::{Micros, Text};
+use crate::sync::Mutex;
 
 /// The most questions of one exchange.
 const MOST_ASKS: usize = 256;

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use crate::rollup::{KEYS, SPEND_DAILY};
+use crate::rollup::{BY, DAILY, Sums};
 use crate::rows::{ATTEMPTS, CALLS, Cell, Column};
 
 /// Rows per statement: as many as SQLite's 32,766 parameters allow, then fewer, so that few statements are ever
@@ -24,8 +24,8 @@ pub(super) static INSERT_CALLS: LazyLock<Inserts> =
     LazyLock::new(|| Inserts::new("calls", &CALLS, "ON CONFLICT DO NOTHING".into()));
 pub(super) static INSERT_ATTEMPTS: LazyLock<Inserts> =
     LazyLock::new(|| Inserts::new("attempts", &ATTEMPTS, "ON CONFLICT DO NOTHING".into()));
-pub(super) static ADD_DAILY: LazyLock<Inserts> =
-    LazyLock::new(|| Inserts::new("spend_daily", &SPEND_DAILY, add_on_conflict()));
+pub(super) static ADD_DAILY: LazyLock<Inserts> = LazyLock::new(|| Inserts::add(&DAILY));
+pub(super) static ADD_BY: LazyLock<Inserts> = LazyLock::new(|| Inserts::add(&BY));
 
 /// The statements that insert into one table, made once, because a text of a hundred thousand bytes costs more than
 /// what it inserts.
@@ -85,6 +85,11 @@ impl Inserts {
         Inserts { table, columns, conflict, whole, lean: Mutex::default() }
     }
 
+    /// Those that add to sums.
+    fn add(sums: &Sums) -> Inserts {
+        Inserts::new(sums.table, sums.columns, sums.on_conflict())
+    }
+
     /// The statement that inserts these rows, whose number is one of [`CHUNKS`].
     pub(super) fn of(&self, rows: &[Vec<Cell<'_>>]) -> Result<Statement<'static>, sqlx::Error> {
         let (blank, sql) = self.text(rows);
@@ -113,13 +118,6 @@ impl Inserts {
         };
         (blank, AssertSqlSafe(sql).into_sql_str())
     }
-}
-
-fn add_on_conflict() -> String {
-    let keys: Vec<_> = SPEND_DAILY[..KEYS].iter().map(|(name, _)| format!("\"{name}\"")).collect();
-    let sums =
-        SPEND_DAILY[KEYS..].iter().map(|(name, _)| format!("\"{name}\" = \"{name}\" + excluded.\"{name}\""));
-    format!("ON CONFLICT ({}) DO UPDATE SET {}", keys.join(", "), sums.collect::<Vec<_>>().join(", "))
 }
 
 /// `rows` in pieces as large as statements may be.

@@ -28,6 +28,58 @@ impl Fixture for Database {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_from_before_are_in_the_sums() {
+    let server = Postgres::start().unwrap();
+    let database = Database { url: server.url() };
+    let migration = include_str!("../../../../migrations/postgres/0007_spend_by.sql");
+    spend::rows_from_before_are_in_the_sums(database.open().await.unwrap(), migration, &database).await;
+}
+
+/// Postgres plans by what it knows of the values, so there are many rows, nearly all of them of one kind.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_found_by_an_index() {
+    let server = Postgres::start().unwrap();
+    let database = Database { url: server.url() };
+    let patient = PostgresOptions { statement: Duration::from_secs(60), ..PostgresOptions::default() };
+    let store = PostgresStore::lazy(&server.url(), patient).unwrap();
+    store.write(&sample_batch(0..400)).await.unwrap();
+    let mut late = sample_batch(400..403);
+    late.calls.iter_mut().for_each(|row| row.end = weir_ledger::End::Timeout);
+    store.write(&late).await.unwrap();
+    for (table, id) in [("calls", "id"), ("attempts", "call_id")] {
+        let columns = if table == "calls" { &crate::rows::CALLS[..] } else { &crate::rows::ATTEMPTS[..] };
+        let names: Vec<String> = columns.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let values: Vec<String> = columns.iter().map(|(name, _)| many(name, id)).collect();
+        let sql = format!(
+            "INSERT INTO {table} ({}) SELECT {} FROM {table} AS t, generate_series(1, 60000) AS g \
+             WHERE t.\"{id}\" = (SELECT \"id\" FROM calls WHERE \"request_id\" = 'req-1')",
+            names.join(", "),
+            values.join(", ")
+        );
+        database.execute(&sql).await;
+    }
+    database.execute("ANALYZE").await;
+    let rare = ["ci", "red", "ann", "run", "smart", "openai", "gpt-4o", "timeout"];
+    plans::every_page_is_found_by_an_index(&store, rare).await;
+}
+
+/// The value of a column in the `g`th of many rows of the busiest key.
+fn many(name: &str, id: &str) -> String {
+    let ms = format!("({START}::bigint + g * {}::bigint)", 40 * DAY / 60_001);
+    match name {
+        _ if name == id => {
+            format!("(lpad(to_hex({ms}), 12, '0') || '70008000' || lpad(to_hex(g), 12, '0'))::uuid")
+        }
+        "day" => format!("{ms} / {DAY}"),
+        "request_id" => "'many-' || g".into(),
+        "key" | "route" | "provider" | "model" => "'busy'".into(),
+        "team" | "user" | "session" | "tags" => "NULL".into(),
+        "end" => "'complete'".into(),
+        other => format!("t.\"{other}\""),
+    }
+}
+
 fn impatient() -> PostgresOptions {
     let second = Duration::from_secs(1);
     PostgresOptions { connect: second, statement: second, ..PostgresOptions::default() }

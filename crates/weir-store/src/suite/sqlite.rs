@@ -37,6 +37,30 @@ async fn suite_on_sqlite() {
     run(async |_| Sqlite::new()).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_from_before_are_in_the_sums() {
+    let sqlite = Sqlite::new();
+    let migration = include_str!("../../../../migrations/sqlite/0007_spend_by.sql");
+    spend::rows_from_before_are_in_the_sums(sqlite.open().await.unwrap(), migration, &sqlite).await;
+}
+
+/// SQLite plans by its schema alone, so a few rows show what happens with millions.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_found_by_an_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&dir.path().join("weir.db")).await.unwrap();
+    store.write(&sample_batch(0..400)).await.unwrap();
+    let rare = ["ci", "red", "ann", "run", "smart", "openai", "gpt-4o", "complete"];
+    let mut changed = sample_batch(400..403);
+    changed.calls.iter_mut().for_each(|row| row.end = weir_ledger::End::Timeout);
+    store.write(&changed).await.unwrap();
+    plans::every_page_is_found_by_an_index(
+        &store,
+        rare.map(|name| if name == "complete" { "timeout" } else { name }),
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn a_reader_of_another_process_is_not_in_the_way() {
     let dir = tempfile::tempdir().unwrap();

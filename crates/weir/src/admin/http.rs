@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use weir_gateway::call::Role;
 use weir_gateway::{Caller, GatewayError};
@@ -17,6 +17,11 @@ use super::{Ask, Desk, write};
 use crate::app::App;
 use crate::extract::caller::{caller, refuse_strangers, shown_key};
 
+/// What goes with a table.
+const CSV: [(HeaderName, &str); 2] = [
+    (CONTENT_TYPE, "text/csv; charset=utf-8"),
+    (CONTENT_DISPOSITION, "attachment; filename=\"weir-spend.csv\""),
+];
 /// The longest idempotency key.
 const MAX_ONCE: usize = 256;
 
@@ -26,7 +31,10 @@ pub async fn serve(State(app): State<Arc<App>>, request: Request) -> Response {
     let answered = answer(&app, &head, body).await;
     match answered {
         Ok((status, value)) => {
-            let mut response = (status, axum::Json(value)).into_response();
+            let mut response = match value {
+                Value::String(table) => (status, CSV, table).into_response(),
+                value => (status, axum::Json(value)).into_response(),
+            };
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             response
         }

@@ -132,7 +132,10 @@ fn operation(endpoint: &Endpoint) -> Value {
         json!({ "description": description, "content": { "application/json": { "schema": schema } } })
     };
     let mut answers = Map::new();
-    let good = json!({ "description": "done", "content": content((endpoint.answer)()) });
+    let mut good = json!({ "description": "done", "content": content((endpoint.answer)()) });
+    if endpoint.parameters.iter().any(|(name, _)| *name == "format") {
+        good["content"]["text/csv"] = json!({ "schema": { "type": "string" } });
+    }
     answers.insert(endpoint.status().to_string(), good);
     for (status, description) in [
         ("400", "something in it is wrong; the message says what to change"),

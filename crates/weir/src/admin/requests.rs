@@ -15,7 +15,8 @@ use crate::handlers::spend::moment;
 pub const PARAMETERS: &[(&str, &str)] = &[
     ("limit", "how many, 1 to 200; 50 where it is not said"),
     ("cursor", "`next_cursor` of the page before"),
-    ("since", "how far back, as in 7d or 12h; all where it is not said"),
+    ("since", "how far back, as in 7d or 12h, or a day (UTC) or time; all where it is not said"),
+    ("until", "up to when, likewise, and not in it; now where it is not said"),
     ("key", "only calls with the key of this name"),
     ("team", "only calls of this team"),
     ("user", "only calls of this end user"),
@@ -35,10 +36,11 @@ pub fn list<'a>(desk: &'a Desk<'_>, ask: &'a Ask) -> Answer<'a> {
         let before = ask.parameter("cursor").map(str::parse::<CallId>).transpose();
         let before = before
             .map_err(|_| invalid("`cursor` is none of weir's; take `next_cursor` of the page before"))?;
-        let since = ask.parameter("since").map(|back| moment(back, ask.now)).transpose()?;
+        let moment = |name| ask.parameter(name).map(|text| moment(name, text, ask.now)).transpose();
+        let (since, until) = (moment("since")?, moment("until")?);
         let asked = |column: CallColumn| Some((column, ask.parameter(column.name())?.to_owned()));
         let is = CallColumn::ALL.into_iter().filter_map(asked).collect();
-        let filter = CallFilter { is, since, until: None };
+        let filter = CallFilter { is, since, until };
         let wanted = Page { limit: page::limit(ask)?, before, filter };
         let recent = desk.store.recent(&wanted).await.map_err(|error| unavailable(&error))?;
         Ok(page::page(recent.calls.iter().map(shown).collect(), recent.next.map(|id| id.to_string())))

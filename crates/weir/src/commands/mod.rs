@@ -117,7 +117,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  weir budgets create 100/day")]
     Budgets(BudgetsArgs),
     /// Show what was spent
-    #[command(after_help = "Example:\n  weir spend --by model,key --since 7d")]
+    #[command(
+        after_help = "Examples:\n  weir spend --by model,key --since 7d\n  weir spend --by user,day --since 2027-01-01 --until 2027-02-01 --csv > january.csv"
+    )]
     Spend(SpendArgs),
     /// Show where a request would go, and why, without sending it
     #[command(after_help = "Examples:\n  weir explain --model smart\n  weir explain -f request.json --json")]
@@ -175,9 +177,24 @@ pub struct SpendArgs {
     #[arg(long, value_name = "GROUP", value_delimiter = ',', default_value = "model")]
     #[arg(value_parser = ["model", "provider", "route", "key", "team", "user", "session", "tag", "day"])]
     pub by: Vec<String>,
-    /// How far back
-    #[arg(long, value_name = "DURATION", default_value = "7d")]
-    pub since: weir_config::Duration,
+    /// From when: how far back, as in 7d (whole days, UTC) or 12h, or a day or time
+    #[arg(long, value_name = "WHEN", default_value = "7d", value_parser = when)]
+    pub since: String,
+    /// Up to when, likewise, and not in it; now where it is not said
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    pub until: Option<String>,
+    /// Only so many lines, those that cost most
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub top: Option<u32>,
+    /// Print a table in CSV, for spreadsheets
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+}
+
+/// A text that names a moment.
+fn when(text: &str) -> Result<String, String> {
+    let moment = crate::handlers::spend::moment("since", text, 0);
+    moment.map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Options of `weir explain`.
@@ -356,10 +373,7 @@ mod tests {
         let cli = read("weir spend --by model,key --json --url http://h:1 --since 30d").unwrap();
         assert!(cli.global.json && cli.global.url.as_deref() == Some("http://h:1"));
         let Some(Command::Spend(spend)) = cli.command else { panic!() };
-        assert_eq!(
-            (spend.by, spend.since.to_string().as_str()),
-            (vec!["model".to_owned(), "key".to_owned()], "30d")
-        );
+        assert_eq!((spend.by, spend.since.as_str()), (vec!["model".to_owned(), "key".to_owned()], "30d"));
     }
 
     #[test]

@@ -20,7 +20,13 @@ pub async fn run(
 ) -> Result<(), CommandError> {
     let loaded = global.load(environment)?;
     let url = global.admin_url(environment, Some(&loaded));
-    let path = format!("/admin/v1/spend?group_by={}&since={}", args.by.join(","), args.since);
+    let mut path = format!("/admin/v1/spend?group_by={}&since={}", args.by.join(","), escaped(&args.since));
+    if let Some(until) = &args.until {
+        path += &format!("&until={}", escaped(until));
+    }
+    if let Some(top) = args.top {
+        path += &format!("&top={top}");
+    }
     let answer = match over_http(&url, global.gateway_key(environment), "GET", &path, None).await? {
         Some(answer) => answer,
         None if global.url.is_some() => {
@@ -28,6 +34,9 @@ pub async fn run(
         }
         None => ask_store(args, &loaded.config).await?,
     };
+    if args.csv {
+        return Ok(output.text(&spend::csv(&answer))?);
+    }
     if output.json {
         return Ok(output.json(&answer)?);
     }
@@ -39,15 +48,26 @@ async fn ask_store(args: &SpendArgs, config: &weir_config::Config) -> Result<Val
     let store = weir_store::open(config.store.url.expose(), &config.data_dir)
         .await
         .map_err(|error| failed(with_cause(&error).to_string()))?;
-    let query = spend::query(&args.by, Some(&args.since.to_string()), crate::clock::unix_micros())
+    let now = crate::clock::unix_micros();
+    let query = spend::query(&args.by, Some(&args.since), args.until.as_deref(), now)
         .map_err(|error| failed(error.to_string()))?;
-    spend::ask(store.as_ref(), &query).await.map_err(|error| failed(error.to_string()))
+    let answer = spend::ask(store.as_ref(), &query).await;
+    let mut answer = answer.map_err(|error| failed(error.to_string()))?;
+    if let Some(top) = args.top {
+        spend::keep(&mut answer, usize::try_from(top).unwrap_or(usize::MAX));
+    }
+    Ok(answer)
+}
+
+/// A value in a query, where `+` would be a space.
+fn escaped(text: &str) -> String {
+    text.replace('%', "%25").replace('+', "%2B").replace('&', "%26").replace('#', "%23").replace(' ', "%20")
 }
 
 fn print(args: &SpendArgs, answer: &Value, output: &mut Output<'_>) -> Result<(), CommandError> {
     let rows = answer["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
     if rows.is_empty() {
-        output.note(&format!("no calls in the last {}; send one, then look again", args.since))?;
+        output.note(&format!("no calls since {}; send one, then look again", args.since))?;
         return Ok(());
     }
     let mut titles: Vec<&str> = args.by.iter().map(String::as_str).collect();
@@ -77,5 +97,9 @@ fn print(args: &SpendArgs, answer: &Value, output: &mut Output<'_>) -> Result<()
         .collect();
     let head = (0..args.by.len()).map(|index| if index == 0 { "total".to_owned() } else { String::new() });
     lines.push(line(&answer["total"], head.collect()));
-    Ok(output.table(&titles, &right, lines)?)
+    output.table(&titles, &right, lines)?;
+    match answer["left_out"].as_u64() {
+        Some(more) if more > 0 => Ok(output.note(&format!("{more} further lines are in the total"))?),
+        _ => Ok(()),
+    }
 }
