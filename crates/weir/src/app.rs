@@ -25,7 +25,7 @@ use crate::adapters::{ADAPTERS, FRONTS};
 use crate::alerts::Alerts;
 use crate::data;
 use crate::extract::address::WrongKeys;
-use crate::idempotency::Answers;
+use crate::idempotency::{Answers, Sharing};
 use crate::listed::Listed;
 use crate::routes::Routes;
 
@@ -95,6 +95,8 @@ pub struct App {
     last_good: Option<LastGood>,
     /// Answers to calls with an `idempotency-key`.
     pub answers: Arc<Answers>,
+    /// Which of these calls are this process's to make.
+    pub sharing: Arc<Sharing>,
     /// What is wrong now, and was.
     pub alerts: Alerts,
     /// Addresses that try key after key.
@@ -180,6 +182,7 @@ impl App {
             book: Mutex::new(None),
             last_good,
             answers: Arc::default(),
+            sharing: Arc::default(),
             alerts: Alerts::default(),
             wrong_keys: WrongKeys::default(),
             redis,

@@ -90,7 +90,7 @@ async fn once(
         let (app, call, request_id) = (app.clone(), call.clone(), request_id.clone());
         async move { answer(&app, call, form, &request_id).await }
     };
-    match idempotency::once(&app.answers, key, &call, run).await {
+    match idempotency::once(app, key, &call, run).await {
         Ok(response) => response,
         Err(error) => refuse(app, &call, &request_id, &error),
     }

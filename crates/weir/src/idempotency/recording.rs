@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use weir_gateway::GatewayError;
 
+use super::Refusal;
 use crate::respond::ResponseBody;
 
 /// Says that an answer was given before.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// An answer, as far as it has come.
 pub struct Recording {
@@ -28,6 +29,8 @@ struct State {
     pieces: Vec<Bytes>,
     /// Whether it has ended, and as a whole.
     ended: Option<bool>,
+    /// Why it never begins.
+    refused: Option<Refusal>,
 }
 
 impl Default for Recording {
@@ -55,10 +58,23 @@ impl Recording {
         self.changed.send_replace(());
     }
 
+    /// It will not begin.
+    pub fn refuse(&self, refusal: Refusal) {
+        self.state.lock().refused = Some(refusal);
+        self.end(false);
+    }
+
+    /// Status, headers and body of an answer that has ended.
+    pub fn whole(&self) -> Option<(StatusCode, HeaderMap, Vec<u8>)> {
+        let state = self.state.lock();
+        let (status, headers) = state.head.clone().filter(|_| state.ended == Some(true))?;
+        Some((status, headers, state.pieces.concat()))
+    }
+
     /// The answer, once it has begun.
     ///
     /// # Errors
-    /// It ended before it began.
+    /// It is refused, or ended before it began.
     pub async fn response(self: Arc<Self>, again: bool) -> Result<Response<ResponseBody>, GatewayError> {
         let mut changes = self.changed.subscribe();
         let (status, mut headers) = loop {
@@ -66,6 +82,9 @@ impl Recording {
                 let state = self.state.lock();
                 match &state.head {
                     Some(head) => break head.clone(),
+                    None if state.refused.is_some() => {
+                        return Err(state.refused.map_or(GatewayError::Internal, GatewayError::from));
+                    }
                     None if state.ended.is_some() => return Err(GatewayError::Internal),
                     None => {}
                 }
