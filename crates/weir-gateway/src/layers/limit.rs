@@ -125,10 +125,14 @@ fn asks(call: &Call) -> Asks {
     let (caller, snapshot) = (&call.caller, &call.snapshot);
     let route = snapshot.limits_models().then(|| snapshot.resolve(call.request.model())).flatten();
     let user = call.facts.user.as_ref();
+    // A user's own limits go before those of each user, kind by kind.
+    let own = user.and_then(|name| snapshot.keys.user_limits(name));
+    let each = snapshot.settings.user_limits;
+    let user_limits = own.map(|own| each.map_or(own, |each| own.or(each))).or(each);
     let scopes = [
         (Scope::Key, Some(&caller.name), caller.limits),
         (Scope::Team, caller.team.as_ref(), caller.team_limits),
-        (Scope::User, user, snapshot.settings.user_limits),
+        (Scope::User, user, user_limits),
         (
             Scope::Model,
             route.as_ref().map(|route| &route.label),

@@ -88,6 +88,17 @@ impl Limits {
         (limits != Limits::default()).then_some(limits)
     }
 
+    /// These, and where they say nothing, those.
+    pub fn or(self, others: Limits) -> Limits {
+        Limits {
+            requests_per_minute: self.requests_per_minute.or(others.requests_per_minute),
+            requests_per_day: self.requests_per_day.or(others.requests_per_day),
+            tokens_per_minute: self.tokens_per_minute.or(others.tokens_per_minute),
+            tokens_per_day: self.tokens_per_day.or(others.tokens_per_day),
+            concurrency: self.concurrency.or(others.concurrency),
+        }
+    }
+
     /// The limit of a kind.
     pub fn get(&self, kind: Kind) -> Option<u64> {
         match kind {
