@@ -26,7 +26,7 @@ pub(super) fn refused(refused: &Refused, now: Micros, bound: i64) -> OverBudget 
     let message = format!(
         "{name} does not pay for this call: {state}, and the call may cost up to {}; {}{}",
         NanoUsd(bound),
-        resets(refused.resets_at),
+        resets(refused.resets_at, now),
         ask(&refused.budget)
     );
     OverBudget { message, resets_in: resets_in(refused.resets_at, now), ..OverBudget::default() }
@@ -43,7 +43,7 @@ pub(crate) fn over(budget: &Budget, now: Micros, provider: Option<&str>) -> Over
         "{} of {} USD {what}; {}{}",
         name(budget),
         NanoUsd(budget.limit_nanousd),
-        resets(resets_at),
+        resets(resets_at, now),
         ask(budget)
     );
     OverBudget {
@@ -70,10 +70,23 @@ fn name(budget: &Budget) -> String {
     }
 }
 
-fn resets(at: Option<Micros>) -> String {
-    match at.and_then(|at| Timestamp::from_second(at / 1_000_000).ok()) {
-        Some(at) => format!("it resets at {at}; "),
-        None => "it does not reset by itself; ".to_owned(),
+fn resets(at: Option<Micros>, now: Micros) -> String {
+    let time = at.and_then(|at| Timestamp::from_second(at / 1_000_000).ok());
+    match (time, resets_in(at, now)) {
+        (Some(time), Some(left)) => format!("it resets at {time}, in {}; ", about(left)),
+        _ => "it does not reset by itself; ".to_owned(),
+    }
+}
+
+/// How long it is, in the two largest units that say something.
+fn about(left: Duration) -> String {
+    let seconds = left.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{} s", seconds % 60),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
     }
 }
 
@@ -82,8 +95,11 @@ fn ask(budget: &Budget) -> &'static str {
         Scope::Session(_) => {
             "begin another session, raise `x-weir-session-budget`, or ask whoever runs this gateway"
         }
-        Scope::Team(_) | Scope::Key(_) => {
-            "ask your team's or this gateway's administrator to raise it (`weir budgets`)"
+        Scope::Key(_) => {
+            "ask your team's or this gateway's administrator to raise it (`weir keys update --budget`, `weir budgets`)"
+        }
+        Scope::Team(_) => {
+            "ask your team's or this gateway's administrator to raise it (`weir teams update --budget`, `weir budgets`)"
         }
         _ => "ask this gateway's administrator to raise it (`weir budgets`)",
     }
@@ -126,13 +142,17 @@ mod tests {
             "4.98 of 5 USD",
             "0.01 held",
             "up to 0.03",
-            "1970-01-02T00:00:00Z",
+            "1970-01-02T00:00:00Z, in 6 min",
             "administrator",
+            "weir keys update",
         ] {
             assert!(told.message.contains(part), "{part}: {}", told.message);
         }
         assert_eq!(told.resets_in, Some(Duration::from_secs(400)));
         let never = refused(&Refused { resets_at: None, ..refusal }, 0, 1);
+        for (seconds, text) in [(7, "7 s"), (60, "1 min"), (37_530, "10 h 25 min"), (90_000, "1 d 1 h")] {
+            assert_eq!(about(Duration::from_secs(seconds)), text);
+        }
         assert!(never.resets_in.is_none() && never.message.contains("does not reset"), "{}", never.message);
     }
 }

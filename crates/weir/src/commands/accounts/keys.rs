@@ -233,7 +233,8 @@ fn shown_once(
         gateway.client_url
     ))?;
     if let Some(budgets) = made["budgets"].as_array().filter(|budgets| !budgets.is_empty()) {
-        output.text(&format!("\nIt may spend {} USD.\n", show::budgets(&json!(budgets))))?;
+        let spoken: Vec<String> = budgets.iter().map(show::spoken_budget).collect();
+        output.text(&format!("\nIt may spend {}.\n", spoken.join(", and ")))?;
     }
     Ok(())
 }

@@ -26,6 +26,20 @@ pub fn budget(value: &Value) -> String {
     format!("{}/{}{soft}", text(&value["limit"]), text(&value["period"]))
 }
 
+/// One budget in words: `5 USD per day (it begins anew at midnight, UTC)`.
+pub fn spoken_budget(value: &Value) -> String {
+    let zone = value["timezone"].as_str().unwrap_or("UTC");
+    let when = match value["period"].as_str().unwrap_or_default() {
+        "total" => "in all".to_owned(),
+        "day" => format!("per day (it begins anew at midnight, {zone})"),
+        "week" => format!("per week (it begins anew on Mondays, {zone})"),
+        "month" => format!("per month (it begins anew on the first, {zone})"),
+        rolling => format!("in any {rolling}"),
+    };
+    let soft = if value["hard"] == false { "; beyond it, alerts only" } else { "" };
+    format!("{} USD {when}{soft}", text(&value["limit"]))
+}
+
 /// Limits, shortly.
 pub fn limits(value: &Value) -> String {
     let words = [
