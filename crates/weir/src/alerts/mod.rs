@@ -1,4 +1,7 @@
 //! Alerts: budgets near their end, providers that fail, are down or slow. Fired once, resolved once, with the cause.
+//!
+//! What one replica alone sees (its providers) it tells of alone. Budgets are seen by all: the one that claims a share in
+//! the store first tells of it, for the receiver, the window and the limit; it is told of once, also through restarts.
 
 mod board;
 mod sink;
@@ -9,9 +12,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use weir_ledger::budget::BudgetState;
 
 use crate::app::App;
-use board::Board;
+use crate::seal::{hash, hex};
+use board::{Alert, Board, Reading};
 use sink::{Shape, Sink};
 use watch::{Rules, Watch};
 
@@ -29,7 +34,18 @@ struct Receiver {
     sink: Sink,
     watch: Watch,
     board: Board,
+    /// What stands for it in the store.
+    name: String,
+    /// Of all replicas one tells of these: which is not known yet.
+    unclaimed: Vec<Alert>,
 }
+
+/// After how long what is known of a budget is old.
+const FRESH: Duration = Duration::from_secs(3);
+/// How many budgets the store is asked for at once.
+const ASKED: usize = 500;
+/// The most alerts that wait for the store.
+const UNCLAIMED: usize = 1_000;
 
 impl Alerts {
     /// Those that fire, then those that are over, latest first; by receiver, in the order of the configuration.
@@ -76,6 +92,9 @@ impl Receiver {
             sink: Sink::start(client.clone(), alert.url.expose().to_owned(), shape),
             watch: Watch::new(rules),
             board: Board::default(),
+            // The address may be a secret.
+            name: hex(&hash("receiver of alerts", &[&alert.kind, alert.url.expose()]))[..16].to_owned(),
+            unclaimed: Vec::new(),
         }
     }
 }
@@ -88,25 +107,94 @@ pub async fn watch(app: Arc<App>) {
     };
     loop {
         app.alerts.configure(&client, &app.loaded.load().config.alerts);
-        look(&app);
+        let budgets = budgets(&app).await;
+        look(&app, &budgets);
+        claim(&app).await;
         tokio::time::sleep(EVERY).await;
     }
 }
 
-fn look(app: &App) {
+/// How budgets stand that shall alert. What this process has not heard of lately, since nobody asked it to spend of it, it
+/// asks the store for.
+async fn budgets(app: &App) -> Vec<Reading> {
+    let wanted = |receiver: &Receiver| receiver.on.iter().any(|kind| kind == "budget");
+    if !app.alerts.0.lock().iter().any(wanted) {
+        return Vec::new();
+    }
+    let mut states = app.budgets.view();
+    let now = crate::clock::unix_micros();
+    let stale = |state: &&mut BudgetState| {
+        !state.budget.alert_at.is_empty() && state.age_ms.is_none_or(|age| age > FRESH.as_millis() as u64)
+    };
+    let mut stale: Vec<_> = states.iter_mut().filter(stale).take(ASKED).collect();
+    let asked: Vec<_> = stale.iter().map(|state| state.budget.clone()).collect();
+    if !asked.is_empty()
+        && let Ok(spent) = app.budgets.spent(&asked).await
+    {
+        for (state, spent) in stale.iter_mut().zip(spent) {
+            state.window = state.budget.window(now);
+            // Rows that are still on their way count here already.
+            state.spent_nanousd = state.spent_nanousd.max(spent);
+            state.age_ms = Some(0);
+        }
+    }
+    watch::budgets(&states)
+}
+
+fn look(app: &App, budgets: &[Reading]) {
     let mut receivers = app.alerts.0.lock();
     if receivers.is_empty() {
         return;
     }
     let (now, at) = (Instant::now(), crate::clock::unix_micros());
     let sample = app.metrics.providers();
-    let budgets = watch::budgets(&app.budgets.view());
     for receiver in receivers.iter_mut() {
         let mut readings = receiver.watch.providers(now, sample.clone());
         readings.extend(budgets.iter().cloned());
         readings.retain(|reading| receiver.on.iter().any(|kind| kind == reading.kind));
         for alert in receiver.board.take(readings, at) {
-            receiver.sink.send(&alert);
+            match alert.shared {
+                None => receiver.sink.send(&alert),
+                Some(_) if receiver.unclaimed.len() < UNCLAIMED => receiver.unclaimed.push(alert),
+                Some(_) => tracing::error!("an alert was dropped: too many wait for the store"),
+            }
         }
     }
+}
+
+/// Tells of what all replicas see, where this one is the first to claim it. What can't be claimed now waits.
+async fn claim(app: &App) {
+    let waiting: Vec<_> = app
+        .alerts
+        .0
+        .lock()
+        .iter_mut()
+        .map(|receiver| {
+            (receiver.name.clone(), receiver.sink.clone(), std::mem::take(&mut receiver.unclaimed))
+        })
+        .collect();
+    for (name, sink, alerts) in waiting {
+        let mut left = alerts.into_iter();
+        while let Some(alert) = left.next() {
+            match first(app, &name, &alert).await {
+                Ok(true) => sink.send(&alert),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, cause = %error.cause, "an alert waits for the store");
+                    let mut receivers = app.alerts.0.lock();
+                    if let Some(receiver) = receivers.iter_mut().find(|receiver| receiver.name == name) {
+                        receiver.unclaimed = std::iter::once(alert).chain(left).collect();
+                    }
+                    break;
+                }
+            }
+        }
+    }
+}
+
+async fn first(app: &App, receiver: &str, alert: &Alert) -> Result<bool, weir_ledger::StoreError> {
+    let Some(shared) = &alert.shared else { return Ok(true) };
+    let what = if alert.resolved_at.is_some() { "over" } else { "fired" };
+    let claim = format!("alert {receiver} {what} {}", shared.budget);
+    app.ledger.store().claim_alert(&claim, shared.window, shared.millionths).await
 }

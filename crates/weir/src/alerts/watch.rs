@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use weir_gateway::metrics::ProviderSample;
 use weir_ledger::budget::{BudgetState, Period};
 
-use super::board::Reading;
+use super::board::{Reading, Shared};
 
 /// Fewer attempts than these say nothing about a rate.
 const ENOUGH: u64 = 20;
@@ -79,6 +79,7 @@ impl Watch {
                 percent(failed),
                 self.rules.error_rate_ppm as f64 / 10_000.0
             ),
+            shared: None,
         });
         readings.push(Reading {
             kind: "provider_down",
@@ -88,7 +89,11 @@ impl Watch {
                 (false, 0, DOWN..) => Some(true),
                 _ => None,
             },
-            cause: format!("the last {failed} attempts within {window} s got no answer"),
+            cause: match now.up {
+                true => "the last attempt got an answer".to_owned(),
+                false => format!("the last {failed} attempts within {window} s got no answer"),
+            },
+            shared: None,
         });
         let calls = now.calls.saturating_sub(then.calls);
         let slow = now.slower_than(self.rules.latency).saturating_sub(then.slower_than(self.rules.latency));
@@ -104,6 +109,7 @@ impl Watch {
                 "{slow} of {calls} calls within {window} s took longer than {:?}; 1 in 20 may",
                 self.rules.latency
             ),
+            shared: None,
         });
     }
 }
@@ -120,30 +126,38 @@ fn period(period: Period) -> String {
 
 /// How budgets stand: one reading for each share that shall alert.
 pub fn budgets(states: &[BudgetState]) -> Vec<Reading> {
-    let mut readings = Vec::new();
-    for state in states.iter().filter(|state| state.age_ms.is_some()) {
-        for share in &state.budget.alert_at {
-            let spent = i128::from(state.spent_nanousd) * 1_000_000;
-            let reached = spent >= i128::from(state.budget.limit_nanousd) * i128::from(*share);
-            let usd = |nano: i64| weir_catalog::NanoUsd(nano).to_string();
-            readings.push(Reading {
-                kind: "budget",
-                name: format!(
-                    "{} per {} at {} %",
-                    state.budget.scope,
-                    period(state.budget.period),
-                    *share as f64 / 10_000.0
-                ),
-                wrong: Some(reached),
-                cause: format!(
-                    "{} of {} USD are spent",
-                    usd(state.spent_nanousd),
-                    usd(state.budget.limit_nanousd)
-                ),
-            });
-        }
+    let shares =
+        states.iter().flat_map(|state| state.budget.alert_at.iter().map(move |share| (state, *share)));
+    shares.map(|(state, share)| budget(state, share)).collect()
+}
+
+fn budget(state: &BudgetState, millionths: u32) -> Reading {
+    let limit = state.budget.limit_nanousd;
+    let usd = |nano: i64| weir_catalog::NanoUsd(nano).to_string();
+    let percent = state.spent_nanousd as f64 * 100.0 / limit.max(1) as f64;
+    let until = state.window.end.and_then(|end| jiff::Timestamp::from_microsecond(end).ok());
+    let until = until.map(|end| format!("; its window ends {end:.0}")).unwrap_or_default();
+    Reading {
+        kind: "budget",
+        name: format!(
+            "{} per {} at {} %",
+            state.budget.scope,
+            period(state.budget.period),
+            f64::from(millionths) / 10_000.0
+        ),
+        // Until the store has said so nobody knows.
+        wrong: state.age_ms.map(|_| state.reached(millionths)),
+        cause: format!(
+            "{} of {} USD are spent ({percent:.1} %){until}",
+            usd(state.spent_nanousd),
+            usd(limit)
+        ),
+        shared: Some(Shared {
+            budget: format!("{}@{limit}", state.budget.id).into(),
+            window: state.alert_window(),
+            millionths,
+        }),
     }
-    readings
 }
 
 #[cfg(test)]
