@@ -296,4 +296,80 @@ mod tests {
         breaker.succeed(false, true, &SETTINGS, start + seconds(21));
         assert_eq!(breaker.resting(start + seconds(21)), None);
     }
+
+    /// W-100: three calls, each of which asks and ends, and a clock that passes the rest twice, in every order and with
+    /// every kind of end. A look or an end holds the target's lock from its beginning to its end, so these are all orders.
+    #[test]
+    fn w100_in_no_order_are_two_probes_under_way_or_does_it_stay_half_open() {
+        #[derive(Clone, Copy)]
+        enum End {
+            Good,
+            Bad,
+            Paused,
+            Nothing,
+        }
+        const ENDS: [End; 4] = [End::Good, End::Bad, End::Paused, End::Nothing];
+        const CLOCK: usize = 3;
+        let start = Instant::now();
+        let run = |order: &[usize], ends: [End; 3]| {
+            let (mut breaker, mut now) = (Breaker::default(), start);
+            (0..SETTINGS.failures).for_each(|_| breaker.fail(false, &SETTINGS, now));
+            let mut under_way: [Option<Admit>; 3] = [None; 3];
+            for step in order {
+                if *step == CLOCK {
+                    now += MAX_REST;
+                    continue;
+                }
+                match under_way[*step].take() {
+                    None => {
+                        let admit = breaker.admit(false, now);
+                        under_way[*step] = Some(admit);
+                        let probes = under_way.iter().filter(|one| **one == Some(Admit::Probe)).count();
+                        assert!(probes <= 1, "{order:?}: {under_way:?}");
+                    }
+                    // It never went.
+                    Some(Admit::Rest(_)) => {}
+                    Some(admit) => {
+                        let probe = admit == Admit::Probe;
+                        match ends[*step] {
+                            End::Good => breaker.succeed(probe, false, &SETTINGS, now),
+                            End::Bad => breaker.fail(probe, &SETTINGS, now),
+                            End::Paused => breaker.pause(seconds(5), now),
+                            End::Nothing if probe => breaker.release(now),
+                            End::Nothing => {}
+                        }
+                    }
+                }
+            }
+            // Sooner or later a call goes again.
+            assert!(
+                !matches!(breaker.admit(false, now + MAX_REST), Admit::Rest(_)),
+                "{order:?}: {breaker:?}"
+            );
+        };
+        let mut orders = Vec::new();
+        all_orders(&mut vec![2; 4], &mut Vec::new(), &mut orders);
+        assert_eq!(orders.len(), 2_520);
+        for order in &orders {
+            for kinds in 0..ENDS.len().pow(3) {
+                run(order, [ENDS[kinds % 4], ENDS[kinds / 4 % 4], ENDS[kinds / 16]]);
+            }
+        }
+    }
+
+    /// Every order in which each of several can take its steps.
+    fn all_orders(left: &mut Vec<usize>, order: &mut Vec<usize>, orders: &mut Vec<Vec<usize>>) {
+        if left.iter().all(|left| *left == 0) {
+            orders.push(order.clone());
+        }
+        for who in 0..left.len() {
+            if left[who] > 0 {
+                left[who] -= 1;
+                order.push(who);
+                all_orders(left, order, orders);
+                order.pop();
+                left[who] += 1;
+            }
+        }
+    }
 }
