@@ -6,6 +6,8 @@ cd "$ROOT"
 
 need_nextest
 need_postgres
+need_faketime
+need_redis
 log="$CACHE/cases.log"
 rc=0
 # Of the whole workspace, so that nothing is built twice with other features.

@@ -6,6 +6,7 @@ cd "$ROOT"
 
 need_nextest
 need_postgres
+need_redis
 if [ ! -d "$ROOT/../shared/fixtures" ]; then
     left_out "recorded traffic of providers" "there is no ../shared/fixtures beside the project"
 fi

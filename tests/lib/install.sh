@@ -27,6 +27,13 @@ need_postgres() {
     ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1 || die "there is no initdb below /usr/lib/postgresql"
 }
 
+need_faketime() {
+    ls /usr/lib/*/faketime/libfaketimeMT.so.1 > /dev/null 2>&1 || apt_install faketime
+    ls /usr/lib/*/faketime/libfaketimeMT.so.1 > /dev/null 2>&1 || die "there is no libfaketimeMT.so.1 below /usr/lib"
+}
+
+need_redis() { apt_need redis-server redis-server; }
+
 need_nextest() {
     cargo nextest --version > /dev/null 2>&1 && return 0
     say "installing cargo-nextest (some minutes, once)"

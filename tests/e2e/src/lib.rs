@@ -10,6 +10,6 @@ mod redis;
 mod redis_process;
 
 pub use answer::{Answer, Event, client, events};
-pub use bench::{Bench, PRICES, config, rows_by_request};
+pub use bench::{Bench, PRICES, PROVIDER_KEY, config, rows_by_request};
 pub use process::{Weir, binary, connections_to, descriptors, free_port, root, signal};
 pub use redis::RedisServer;

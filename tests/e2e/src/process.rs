@@ -66,7 +66,8 @@ pub fn connections_to(port: u16) -> usize {
     table.lines().filter(open).count()
 }
 
-/// A running gateway.
+/// A running gateway. When it is dropped, all that it wrote is searched for secrets (W-077): configured ones begin with
+/// `canary-` in all suites, so neither its log nor any file of its data may hold that.
 pub struct Weir {
     /// Its process.
     child: Option<Child>,
@@ -111,6 +112,11 @@ impl Weir {
     pub fn env(mut self, name: &str, value: &str) -> Weir {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// From its next start on with a variable of its environment.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// With its data in this folder.
@@ -236,4 +242,33 @@ impl Weir {
         };
         (0..self.starts).map(read).collect()
     }
+}
+
+impl Drop for Weir {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let mut folders = vec![self.folder.path().to_owned(), self.data.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                // The configuration is the test's own.
+                let written_by_weir = path.extension().is_none_or(|kind| kind != "yaml" && kind != "new");
+                if path.is_dir() {
+                    folders.push(path);
+                } else if written_by_weir && let Some(line) = secret_in(&path) {
+                    panic!("a secret is in {}: {line}", path.display());
+                }
+            }
+        }
+    }
+}
+
+/// What stands around a secret in a file, if there is one.
+fn secret_in(path: &Path) -> Option<String> {
+    let bytes = std::fs::read(path).ok()?;
+    let at = memchr::memmem::find(&bytes, b"canary-")?;
+    let around = &bytes[at.saturating_sub(80)..bytes.len().min(at + 60)];
+    Some(String::from_utf8_lossy(around).into_owned())
 }

@@ -1,21 +1,19 @@
-//! W-070, W-072, W-073, W-077, W-078, W-079, W-080, W-085, W-096: keys, teams and budgets over the admin API, on one and
-//! on several gateways.
+//! W-077, W-079, W-080, W-085, W-096: keys, teams and budgets over the admin API: who may what, and that no trick helps.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use weir_e2e::{Answer, Weir, client};
-use weir_store::testing::Postgres;
 
-const MASTER: &str = "canary-master-7f3a";
+pub(crate) const MASTER: &str = "canary-master-7f3a";
 const PROVIDER: &str = "canary-provider-91bc";
 
 /// Asks the admin API, or any other path, with a key.
-async fn ask(weir: &Weir, key: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
+pub(crate) async fn ask(weir: &Weir, key: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
     ask_with(weir, key, method, path, body, &[]).await
 }
 
-async fn ask_with(
+pub(crate) async fn ask_with(
     weir: &Weir,
     key: &str,
     method: &str,
@@ -35,7 +33,7 @@ async fn ask_with(
 }
 
 /// Makes a key; its id and the key itself.
-async fn make(weir: &Weir, body: Value) -> (String, String) {
+pub(crate) async fn make(weir: &Weir, body: Value) -> (String, String) {
     let made = ask(weir, MASTER, "POST", "/admin/v1/keys", Some(body)).await;
     assert_eq!(made.status, 201, "{}", made.text());
     let made = made.json();
@@ -44,12 +42,16 @@ async fn make(weir: &Weir, body: Value) -> (String, String) {
 }
 
 /// The status of a call with this key.
-async fn call(weir: &Weir, key: &str) -> u16 {
+pub(crate) async fn call(weir: &Weir, key: &str) -> u16 {
     let body = json!({"model": "demo/echo", "messages": [{"role": "user", "content": "hello"}]});
     ask(weir, key, "POST", "/v1/chat/completions", Some(body)).await.status
 }
 
-async fn within<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> (T, Duration) {
+pub(crate) async fn within<T>(
+    what: &str,
+    limit: Duration,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> (T, Duration) {
     let began = Instant::now();
     loop {
         if let Some(found) = look().await {
@@ -60,80 +62,14 @@ async fn within<T>(what: &str, limit: Duration, mut look: impl AsyncFnMut() -> O
     }
 }
 
-fn on(store: &str, more: &str) -> String {
+pub(crate) fn on(store: &str, more: &str) -> String {
     format!(
         "server: {{ master_key: {MASTER}, wrong_keys_per_minute: 0 }}\nproviders:\n  demo: {{}}\n  openai: {{ base_url: \"http://127.0.0.1:9/v1\", api_key: {PROVIDER} }}\nstore: {{ url: \"{store}\"{more} }}\n"
     )
 }
 
-fn alone() -> String {
+pub(crate) fn alone() -> String {
     on("sqlite://weir.db", "")
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn w078_a_revoked_key_is_refused_by_all_replicas_within_a_second() {
-    let postgres = Postgres::start().unwrap();
-    let config = on(&postgres.url(), "");
-    let all = [Weir::start(&config).await, Weir::start(&config).await, Weir::start(&config).await];
-    // Everybody listens by now, or asks within two seconds.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    for round in 0..3 {
-        let made = Instant::now();
-        let (id, key) = make(&all[0], json!({"name": format!("ci-{round}")})).await;
-        assert_eq!(call(&all[0], &key).await, 200, "it holds at once where it was made");
-        for weir in &all {
-            within("a new key that holds", Duration::from_secs(1), async || {
-                (call(weir, &key).await == 200).then_some(())
-            })
-            .await;
-        }
-        println!("round {round}: made everywhere after {:?}", made.elapsed());
-        let other = &all[1 + round % 2];
-        assert_eq!(ask(other, MASTER, "DELETE", &format!("/admin/v1/keys/{id}"), None).await.status, 200);
-        let revoked = Instant::now();
-        assert_eq!(call(other, &key).await, 401);
-        for weir in &all {
-            within("a refusal", Duration::from_secs(1), async || {
-                (call(weir, &key).await == 401).then_some(())
-            })
-            .await;
-        }
-        println!("round {round}: refused everywhere after {:?}", revoked.elapsed());
-        // Calls and reloads don't bring it back.
-        for weir in &all {
-            assert_eq!(ask(weir, MASTER, "POST", "/admin/v1/config/reload", None).await.status, 200);
-            assert_eq!(call(weir, &key).await, 401);
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn keys_end_by_the_clock_and_after_a_rotation() {
-    let weir = Weir::start(&alone()).await;
-    let (id, old) = make(&weir, json!({"name": "ci"})).await;
-    let path = format!("/admin/v1/keys/{id}");
-    let rotated = ask(&weir, MASTER, "POST", &format!("{path}/rotate"), Some(json!({"grace": "2s"}))).await;
-    let new = rotated.json()["key"].as_str().unwrap().to_owned();
-    assert_eq!([call(&weir, &old).await, call(&weir, &new).await], [200, 200], "both hold for a while");
-    within("the end of grace", Duration::from_secs(5), async || {
-        (call(&weir, &old).await == 401).then_some(())
-    })
-    .await;
-    assert_eq!(call(&weir, &new).await, 200);
-    let soon = "2020-01-01T00:00:00Z";
-    let ended = ask(&weir, MASTER, "PATCH", &path, Some(json!({"expires_at": soon}))).await;
-    assert_eq!(ended.status, 200, "{}", ended.text());
-    let refused = ask(&weir, &new, "GET", "/v1/models", None).await;
-    assert_eq!(refused.status, 401);
-    assert!(refused.text().contains("expired"), "{}", refused.text());
-    assert_eq!(ask(&weir, MASTER, "PATCH", &path, Some(json!({"expires_at": null}))).await.status, 200);
-    assert_eq!(call(&weir, &new).await, 200);
-    // What a key may call is what it sees.
-    ask(&weir, MASTER, "PATCH", &path, Some(json!({"models": ["demo/e*"]}))).await;
-    let seen = ask(&weir, &new, "GET", "/v1/models", None).await.json();
-    let ids: Vec<&str> =
-        seen["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
-    assert_eq!(ids, ["demo/echo", "demo/embed"]);
 }
 
 /// Roles × endpoints, as the API's own description says them.
@@ -394,123 +330,6 @@ async fn w077_no_secret_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn w072_admin_writes_survive_restarts_of_postgres_without_doubles() {
-    let postgres = Postgres::start().unwrap();
-    let weir = Weir::start(&on(&postgres.url(), "")).await;
-    let url = weir.url.clone();
-    let writer = tokio::spawn(async move {
-        let (mut tries, mut refused, mut keys) = (0, 0, Vec::new());
-        for n in 0..40 {
-            loop {
-                tries += 1;
-                let answer = client()
-                    .post(format!("{url}/admin/v1/keys"))
-                    .bearer_auth(MASTER)
-                    .header("idempotency-key", format!("once-{n}"))
-                    .body(json!({"name": format!("key-{n}")}).to_string())
-                    .send()
-                    .await
-                    .expect("weir answers");
-                let answer = Answer::read(answer).await;
-                match answer.status {
-                    201 => {
-                        keys.push(answer.json()["key"].as_str().unwrap().to_owned());
-                        break;
-                    }
-                    503 => {
-                        refused += 1;
-                        assert!(!answer.header("retry-after").is_empty());
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
-                    other => panic!("{other}: {}", answer.text()),
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        (tries, refused, keys)
-    });
-    for _ in 0..2 {
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        postgres.kill().unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        postgres.resume().unwrap();
-    }
-    let (tries, refused, keys) = writer.await.unwrap();
-    println!("{tries} writes, {refused} of them 503");
-    let listed = ask(&weir, MASTER, "GET", "/admin/v1/keys?limit=200", None).await.json();
-    assert_eq!(listed["data"].as_array().unwrap().len(), 40);
-    let log = ask(&weir, MASTER, "GET", "/admin/v1/audit?limit=200", None).await.json();
-    assert_eq!(log["data"].as_array().unwrap().len(), 40);
-    // Each answer, repeated or not, had the key that holds.
-    for key in [&keys[0], &keys[20], &keys[39]] {
-        assert_eq!(call(&weir, key).await, 200);
-    }
-    let first = json!({"name": "key-0"});
-    let once = [("idempotency-key", "once-0")];
-    let again = ask_with(&weir, MASTER, "POST", "/admin/v1/keys", Some(first), &once).await;
-    assert_eq!((again.status, again.json()["key"].as_str()), (201, Some(keys[0].as_str())));
-    let other = ask_with(&weir, MASTER, "POST", "/admin/v1/keys", Some(json!({"name": "x"})), &once).await;
-    assert_eq!((other.status, other.json()["error"]["code"].as_str()), (409, Some("idempotency_key_reused")));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn w073_valid_keys_hold_while_others_take_all_of_postgres() {
-    let postgres = Postgres::start().unwrap();
-    let weir = Weir::start(&on(&postgres.url(), "")).await;
-    let (_, key) = make(&weir, json!({"name": "ci"})).await;
-    // Frozen, it has no connection left for anybody, and those that there are say nothing.
-    postgres.freeze().unwrap();
-    let began = Instant::now();
-    for _ in 0..20 {
-        assert_eq!(call(&weir, &key).await, 200);
-    }
-    println!("20 calls took {:?}", began.elapsed());
-    assert_eq!(call(&weir, "sk-unknown").await, 401);
-    let refused = ask(&weir, MASTER, "GET", "/admin/v1/keys", None).await;
-    assert_eq!(refused.status, 503, "{}", refused.text());
-    postgres.thaw().unwrap();
-    within("the admin API", Duration::from_secs(15), async || {
-        (ask(&weir, MASTER, "GET", "/admin/v1/keys", None).await.status == 200).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn w070_a_start_without_postgres_serves_the_last_good_keys_or_nobody() {
-    let postgres = Postgres::start().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let config = on(&postgres.url(), ", snapshot_key: canary-snapshot-key-8d1");
-    let mut weir = Weir::prepare(&config).data_in(folder.path());
-    weir.run().await;
-    let (_, key) = make(&weir, json!({"name": "ci"})).await;
-    let (id, revoked) = make(&weir, json!({"name": "gone"})).await;
-    ask(&weir, MASTER, "DELETE", &format!("/admin/v1/keys/{id}"), None).await;
-    weir.stop().await;
-    postgres.kill().unwrap();
-    let kept = std::fs::read(folder.path().join("weir.snapshot")).unwrap();
-    assert!(!String::from_utf8_lossy(&kept).contains("\"ci\""));
-    weir.run().await;
-    assert_eq!(call(&weir, &key).await, 200);
-    assert_eq!(call(&weir, &revoked).await, 401);
-    assert_eq!(call(&weir, "").await, 401);
-    weir.kill().await;
-    // Without the snapshot nobody is let in, and the reason is said.
-    let mut closed = Weir::prepare(&on(&postgres.url(), ""));
-    closed.spawn();
-    let (said, _) = within("a reason", Duration::from_secs(20), async || {
-        let answer = client().get(format!("{}/health/ready", closed.url)).send().await.ok()?;
-        Some(Answer::read(answer).await).filter(|answer| answer.status == 503)
-    })
-    .await;
-    assert!(said.text().contains("store can't be reached"), "{}", said.text());
-    assert_eq!(call(&closed, &key).await, 503);
-    postgres.resume().unwrap();
-    closed.ready().await;
-    assert_eq!(call(&closed, &key).await, 200);
-    assert_eq!(call(&closed, &revoked).await, 401);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn w096_odd_searches_find_nothing_and_break_nothing() {
     let weir = Weir::start(&alone()).await;
     make(&weir, json!({"name": "ci"})).await;
@@ -620,7 +439,8 @@ async fn the_commands_ask_the_gateway_and_else_the_store() {
     };
     // Nothing listens yet: the store is opened.
     let (ok, said) = run(weir, "keys create --name ci --budget 5/day --rpm 60 --models demo/*");
-    assert!(ok && said.contains("OPENAI_API_KEY=sk-weir-") && said.contains("5/day"), "{said}");
+    assert!(ok && said.contains("OPENAI_API_KEY=sk-weir-"), "{said}");
+    assert!(said.contains("It may spend 5 USD per day") && said.contains("not shown again"), "{said}");
     let key = said.split_whitespace().find(|word| word.starts_with("sk-weir-")).unwrap().to_owned();
     let (ok, said) = run(weir, "keys create --name ci");
     assert!(!ok && said.contains("already"), "{said}");

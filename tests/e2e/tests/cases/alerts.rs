@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use weir_e2e::Bench;
+use weir_e2e::{Bench, Weir, client, config};
+use weir_store::testing::Postgres;
 
 const MODEL: &str = "openai/gpt-4o-mini";
 
 /// A receiver that refuses the first `refused` messages with 500, and keeps the others.
-async fn receiver(refused: usize) -> (String, Arc<Mutex<Vec<Value>>>) {
+pub(crate) async fn receiver(refused: usize) -> (String, Arc<Mutex<Vec<Value>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook-canary", listener.local_addr().unwrap());
     let got = Arc::new(Mutex::new(Vec::new()));
@@ -42,7 +43,7 @@ async fn receiver(refused: usize) -> (String, Arc<Mutex<Vec<Value>>>) {
     (url, got)
 }
 
-async fn until(got: &Mutex<Vec<Value>>, what: &str, found: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(got: &Mutex<Vec<Value>>, what: &str, found: impl Fn(&Value) -> bool) -> Value {
     let began = Instant::now();
     loop {
         if let Some(one) = got.lock().unwrap().iter().find(|one| found(one)) {
@@ -115,4 +116,70 @@ async fn slow_calls_alert() {
     }
     let slow = until(&got, "latency", |one| one["kind"] == "latency").await;
     assert_eq!((&slow["name"], &slow["status"]), (&json!("openai"), &json!("firing")));
+}
+
+/// Input is free, and ten tokens of output are 0.00001 USD.
+const PRICES: &str = "prices: { overrides: [{ model: openai/gpt-4o-mini, input: \"0\", cache_read: \"0\", output: \"1\" }] }\nledger: { lease: 1s }\n";
+
+async fn ten_tokens(url: &str) {
+    let body = json!({"model": MODEL, "max_tokens": 10, "messages": [{"role": "user", "content": "[[sim:len=10]]"}]});
+    let request = client().post(format!("{url}/v1/chat/completions")).body(body.to_string());
+    let answer = request.header("content-type", "application/json").send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+}
+
+fn told(got: &Mutex<Vec<Value>>) -> Vec<String> {
+    let one = |one: &Value| format!("{} {}", one["status"].as_str().unwrap(), one["name"].as_str().unwrap());
+    let mut told: Vec<String> = got.lock().unwrap().iter().map(one).collect();
+    told.sort();
+    told
+}
+
+/// Two replicas see the same budget; one of them tells of each share, and one of its end, with what was known then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_of_a_budget_fires_once_over_two_replicas_and_resolves_once_when_the_limit_is_raised() {
+    let (webhook, got) = receiver(1).await;
+    let postgres = Postgres::start().unwrap();
+    let more = format!(
+        "store: {{ url: \"{}\" }}\n{PRICES}alerts: [{{ kind: webhook, url: \"{webhook}\", on: [budget] }}]\n",
+        postgres.url()
+    );
+    let mut bench = Bench::prepare("", None).await;
+    bench.weir.configure(&config(&bench.sim.url(), &more));
+    bench.weir.run().await;
+    let mut other = Weir::start(&config(&bench.sim.url(), &more)).await;
+    let made = json!({"limit": "0.0001", "period": "total", "alert_at": [0.5, 0.8]});
+    let made = bench.post("/admin/v1/budgets", &made).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let path = format!("/admin/v1/budgets/{}", made.json()["id"].as_str().unwrap());
+    for url in [&bench.weir.url, &other.url].repeat(4) {
+        ten_tokens(url).await;
+    }
+    let fired = |share: &'static str| {
+        move |one: &Value| {
+            one["status"] == "firing" && one["name"] == format!("gateway per total at {share} %")
+        }
+    };
+    let half = until(&got, "half", fired("50")).await;
+    let most = until(&got, "most", fired("80")).await;
+    let cause = most["cause"].as_str().unwrap();
+    assert!(cause.contains("0.00008 of 0.0001 USD are spent (80.0 %)"), "{cause}");
+    assert!(half["id"] != most["id"] && most["resolution"].is_null());
+    // One that comes back knows that it was told.
+    other.stop().await;
+    other.run().await;
+    ten_tokens(&other.url).await;
+    let raised =
+        client().patch(format!("{}{path}", bench.weir.url)).body(json!({"limit": "0.001"}).to_string());
+    assert_eq!(raised.send().await.unwrap().status(), 200);
+    for fired in [&half, &most] {
+        let over = until(&got, "end", |one| one["status"] == "resolved" && one["id"] == fired["id"]).await;
+        let resolution = over["resolution"].as_str().unwrap();
+        assert!(resolution.contains("of 0.001 USD are spent"), "{resolution}");
+        assert_eq!(over["cause"], fired["cause"]);
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let names = ["gateway per total at 50 %", "gateway per total at 80 %"];
+    let expected = ["firing", "resolved"].map(|status| names.map(|name| format!("{status} {name}"))).concat();
+    assert_eq!(told(&got), expected);
 }

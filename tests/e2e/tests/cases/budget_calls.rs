@@ -1,4 +1,4 @@
-//! Calls and budgets: W-013, W-022, W-023, W-030, W-034, what a caller over budget reads, and what the headers say.
+//! Calls and budgets: W-013, W-022, W-023, W-030, W-031, W-034, what a caller over budget reads, and what the headers say.
 
 use std::time::Duration;
 
@@ -338,4 +338,50 @@ async fn the_ledger_adds_up_to_the_invoice() {
     let spent = bench.get("/admin/v1/spend").await.json()["total"]["cost_usd"].as_str().unwrap().to_owned();
     let nano = weir_catalog::NanoUsd::parse(&spent).unwrap().0;
     assert_eq!(nano, report.settled_nanousd, "the spend report, too");
+}
+
+/// Every route that calls a model moves the same budget, by what the call cost.
+#[tokio::test(flavor = "multi_thread")]
+async fn w031_every_route_that_costs_money_moves_the_same_budget() {
+    let models = "models: { chat: { targets: [openai/gpt-4o-mini] }, text: { targets: [openai/gpt-3.5-turbo-instruct] }, vector: { targets: [openai/text-embedding-3-small] }, claude: { targets: [anthropic/claude-haiku-4-5] } }\nbudgets: [{ limit: 100, period: total }]\nledger: { lease: 1s }\n";
+    let bench = Bench::start(models).await;
+    let (messages, contents) =
+        (json!([{"role": "user", "content": "hi"}]), json!([{"parts": [{"text": "hi"}]}]));
+    let routes = [
+        ("/v1/chat/completions", json!({"model": "chat", "messages": messages})),
+        ("/v1/completions", json!({"model": "text", "prompt": "hi", "max_tokens": 10})),
+        ("/v1/embeddings", json!({"model": "vector", "input": "hi"})),
+        ("/v1/responses", json!({"model": "claude", "input": "hi"})),
+        ("/v1/messages", json!({"model": "claude", "max_tokens": 10, "messages": messages})),
+        ("/v1beta/models/{model}:generateContent", json!({"contents": contents})),
+        ("/v1beta/models/{model}:streamGenerateContent", json!({"contents": contents})),
+        ("/v1beta/models/{model}:embedContent", json!({"content": contents[0]})),
+        ("/v1beta/models/{model}:batchEmbedContents", json!({"requests": [{"content": contents[0]}]})),
+    ];
+    let described = bench.get("/openapi.json").await.json()["paths"].as_object().unwrap().clone();
+    let store = weir_store::open(&bench.books, std::path::Path::new("/")).await.unwrap();
+    let spent = async || {
+        bench.drained().await;
+        let budget = [("gateway/total".into(), 0, 0)];
+        store.spent(&budget).await.unwrap()[0]
+    };
+    let mut before = 0;
+    for (path, body) in &routes {
+        assert!(described.contains_key(*path), "{path} is not described");
+        let model = if path.contains("mbed") { "vector" } else { "chat" };
+        let answer = bench.post(&path.replace("{model}", model), body).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        let after = spent().await;
+        let cost = answer.header("x-weir-cost").to_owned();
+        println!("{path}: {before} to {after}, {cost}");
+        assert!(after > before, "{path} spent nothing");
+        before = after;
+    }
+    let (_, attempts) = bench.rows_of(routes.len()).await;
+    assert_eq!(attempts.iter().filter_map(|row| row.cost_nanousd).sum::<i64>(), before);
+    // What is described beyond these either calls no model or is for its own test to prove.
+    let ours: Vec<&str> = routes.iter().map(|(path, _)| *path).collect();
+    let others =
+        described.iter().filter(|(path, what)| what["post"].is_object() && !ours.contains(&path.as_str()));
+    println!("further routes: {:?}", others.map(|(path, _)| path).collect::<Vec<_>>());
 }

@@ -151,7 +151,7 @@ async fn w047_each_failure_of_a_provider_has_one_line_in_the_table() {
             let head = json!({"status": answer.status, "retry": answer.header("x-should-retry"), "after": answer.header("retry-after"), "body": answer.json()});
             std::fs::write(folder.join(id), head.to_string()).unwrap();
             let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
-            assert!(!message.contains("127.0.0.1") && !message.contains("sim-key"), "{message}");
+            assert!(!message.contains("127.0.0.1") && !message.contains(weir_e2e::PROVIDER_KEY), "{message}");
         }
     }
     let (rows, attempts) = bench.rows().await;
