@@ -29,7 +29,8 @@ pub struct Refused {
     pub limit_nanousd: i64,
     /// When the next window begins; `None`: never.
     pub resets_at: Option<Micros>,
-    /// The store can't be asked, and what was leased from it is used up: nobody knows whether there would be more.
+    /// What was leased is used up, and the store can't be asked for more, or did not answer in time with what it has:
+    /// nobody knows whether there would be more.
     pub unavailable: bool,
 }
 
@@ -312,9 +313,13 @@ impl Account {
         }
     }
 
-    /// What to say to a call that waited since `since` in vain.
-    pub(crate) fn refusal(self: &Arc<Account>, now: Micros, tick: u64, since: u64) -> Refused {
+    /// What to say to a call that waited for `amount` since `since` in vain.
+    pub(crate) fn refusal(self: &Arc<Account>, now: Micros, tick: u64, since: u64, amount: i64) -> Refused {
         let view = self.view(now, tick);
+        let at_hand = self.state.lock().current(view.window).free();
+        let in_store = view.budget.limit_nanousd - view.spent_nanousd - view.leased_nanousd;
+        // It is there, and did not come in time.
+        let slow = at_hand.saturating_add(in_store.max(0)) >= amount;
         let answered = view.age_ms.map(|age| tick.saturating_sub(age));
         let known_spent = view.budget.limit_nanousd <= view.spent_nanousd && answered.is_some();
         Refused {
@@ -322,7 +327,7 @@ impl Account {
             held_nanousd: view.held_nanousd,
             limit_nanousd: view.budget.limit_nanousd,
             resets_at: view.window.end,
-            unavailable: answered.is_none_or(|at| at < since) && !known_spent,
+            unavailable: (slow || answered.is_none_or(|at| at < since)) && !known_spent,
             budget: view.budget,
         }
     }

@@ -108,7 +108,7 @@ impl Budgets {
     ) -> Result<Reservation, Refused> {
         let tick = self.inner.tick();
         let reserved = self.inner.table.try_reserve(budgets, bound_nanousd, now, tick);
-        reserved.map_err(|(account, _)| account.refusal(now, tick, 0))
+        reserved.map_err(|(account, _)| account.refusal(now, tick, 0, i64::MAX))
     }
 
     /// Reserves `bound_nanousd` in all of these budgets at once. Where that is not at hand, waits up to `wait` for the
@@ -127,7 +127,7 @@ impl Budgets {
         let began = inner.tick();
         let mut short = match inner.table.try_reserve(budgets, bound_nanousd, now, began) {
             Ok(reservation) => return Ok(reservation),
-            Err((account, Short::Spent)) => return Err(account.refusal(now, began, 0)),
+            Err((account, Short::Spent)) => return Err(account.refusal(now, began, 0, i64::MAX)),
             Err((account, _)) => account,
         };
         let deadline = Instant::now() + wait;
@@ -141,7 +141,7 @@ impl Budgets {
             let tick = inner.tick();
             let blocking = match inner.table.try_reserve(budgets, bound_nanousd, now, tick) {
                 Ok(reservation) => return Ok(reservation),
-                Err((account, Short::Spent)) => return Err(account.refusal(now, tick, 0)),
+                Err((account, Short::Spent)) => return Err(account.refusal(now, tick, 0, i64::MAX)),
                 Err((account, _)) => account,
             };
             if !Arc::ptr_eq(&blocking, &short) {
@@ -153,7 +153,7 @@ impl Budgets {
                 return inner
                     .table
                     .try_reserve(budgets, bound_nanousd, now, tick)
-                    .map_err(|(account, _)| account.refusal(now, tick, began));
+                    .map_err(|(account, _)| account.refusal(now, tick, began, bound_nanousd));
             }
         }
     }

@@ -14,7 +14,7 @@ pub(super) fn refused(refused: &Refused, now: Micros, bound: i64) -> OverBudget 
     let name = name(&refused.budget);
     if refused.unavailable {
         let message = format!(
-            "what is left of {name} can't be asked now: the gateway's store is out of reach; try again in a second"
+            "what is left of {name} can't be had now: the gateway's store is slow or out of reach; try again in a second"
         );
         return OverBudget { message, unavailable: true, ..OverBudget::default() };
     }
