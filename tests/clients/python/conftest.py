@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from weir_process import BINARY, Weir  # noqa: E402
 
-MASTER, CI_KEY = "master-key-of-the-tests", "ci-key-of-the-tests"
+MASTER, CI_KEY = "canary-master-key-of-the-tests", "canary-ci-key-of-the-tests"
 
 WITH_KEYS = """
 server:

@@ -1,4 +1,5 @@
-//! Budgets under load, over processes and through their deaths: W-017, W-018, W-019, W-029 and what the dead held.
+//! Budgets under load, over processes and through their deaths: W-017, W-018, W-019, W-028, W-029 and what the
+//! dead held.
 //!
 //! Each call costs exactly its bound, and the budget pays for exactly a hundred.
 
@@ -204,11 +205,13 @@ async fn w029_large_bounds_refuse_nobody_while_they_are_paid_for() {
             }
         })
     };
-    let agents: Vec<_> = (0..AGENTS).map(|_| call(64_000, 8_000)).collect();
+    let mut agents: Vec<_> = (0..AGENTS).map(|_| call(64_000, 8_000)).collect();
     let began = Instant::now();
     while bench.sim.state.captured().len() < AGENTS {
-        let ended: Vec<_> = agents.iter().filter(|agent| agent.is_finished()).collect();
-        assert!(began.elapsed() < Duration::from_secs(20) && ended.is_empty(), "{} ended early", ended.len());
+        if let Some(at) = agents.iter().position(|agent| agent.is_finished()) {
+            panic!("{:?}", agents.swap_remove(at).await.unwrap());
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{}", bench.sim.state.captured().len());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // All is set aside now, and none of it is spent.
@@ -263,5 +266,41 @@ async fn what_a_killed_process_held_is_free_again_and_nothing_is_overspent() {
             served(send(&urls, round, 10)).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+    }
+}
+
+/// A limit that is lowered holds within a second for new calls and for none under way; raised, it admits within a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn w028_a_limit_that_is_lowered_and_raised_acts_within_a_second_and_ends_no_call() {
+    const UNDER_WAY: usize = 50;
+    let bench = Bench::start(PRICES).await;
+    let made = bench.post("/admin/v1/budgets", &json!({"limit": "0.001", "period": "total"})).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let path = format!("{}/admin/v1/budgets/{}", bench.weir.url, made.json()["id"].as_str().unwrap());
+    let call = |delay: u64| {
+        let body = json!({"model": "openai/gpt-4o-mini", "max_tokens": 10,
+            "messages": [{"role": "user", "content": format!("[[sim:len=10+delay={delay}ms]]")}]});
+        let request = client().post(format!("{}/v1/chat/completions", bench.weir.url)).body(body.to_string());
+        let request = request.header("content-type", "application/json");
+        tokio::spawn(async move { request.send().await.unwrap().status().as_u16() })
+    };
+    let under_way: Vec<_> = (0..UNDER_WAY).map(|_| call(4_000)).collect();
+    let began = Instant::now();
+    while bench.sim.state.captured().len() < UNDER_WAY {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for (limit, expected) in [("0.0001", 429), ("0.002", 200)] {
+        let changed = client().patch(&path).body(json!({"limit": limit}).to_string()).send().await.unwrap();
+        assert_eq!(changed.status(), 200);
+        let changed = Instant::now();
+        while call(0).await.unwrap() != expected {
+            // A second, and what a machine adds that does other things, too.
+            assert!(changed.elapsed() < Duration::from_secs(3), "{limit} does not hold yet");
+        }
+        println!("{limit} held after {:?}", changed.elapsed());
+    }
+    for call in under_way {
+        assert_eq!(call.await.unwrap(), 200);
     }
 }
