@@ -316,8 +316,13 @@ impl Account {
     /// What to say to a call that waited for `amount` since `since` in vain.
     pub(crate) fn refusal(self: &Arc<Account>, now: Micros, tick: u64, since: u64, amount: i64) -> Refused {
         let view = self.view(now, tick);
-        let at_hand = self.state.lock().current(view.window).free();
-        let in_store = view.budget.limit_nanousd - view.spent_nanousd - view.leased_nanousd;
+        let limit = view.budget.limit_nanousd;
+        let (at_hand, in_store) = {
+            let mut state = self.state.lock();
+            let lane = state.current(view.window);
+            let left = |report: Report| limit.saturating_sub(report.spent).saturating_sub(report.leased);
+            (lane.free(), lane.report.map_or(limit, left))
+        };
         // It is there, and did not come in time.
         let slow = at_hand.saturating_add(in_store.max(0)) >= amount;
         let answered = view.age_ms.map(|age| tick.saturating_sub(age));
