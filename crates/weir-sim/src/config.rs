@@ -99,14 +99,18 @@ impl Default for SimConfig {
     }
 }
 
+/// The models of the built-in provider.
+const DEMO: [&str; 10] =
+    ["echo", "story", "tools", "flaky", "embed", "image", "speech", "transcribe", "moderation", "rerank"];
+
 impl SimConfig {
-    /// The gateway's built-in `demo` provider: OpenAI's format, five models, no key needed, unknown fields let pass.
+    /// The gateway's built-in `demo` provider: OpenAI's format, a few models of each kind, no key needed, unknown fields let pass.
     pub fn demo() -> Self {
         Self {
             provider: Provider::OpenAi,
             require_key: false,
             strict_fields: false,
-            models: Some(["echo", "story", "tools", "flaky", "embed"].map(str::to_owned).to_vec()),
+            models: Some(DEMO.map(str::to_owned).to_vec()),
             ..Self::default()
         }
     }

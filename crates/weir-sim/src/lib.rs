@@ -21,6 +21,7 @@ mod config;
 mod conn;
 mod control;
 mod fault;
+mod form;
 mod gemini;
 mod openai;
 mod player;

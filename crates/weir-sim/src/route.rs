@@ -28,6 +28,14 @@ pub(crate) enum Endpoint {
     Chat,
     Completions,
     Embeddings,
+    Responses,
+    Rerank,
+    Moderations,
+    /// Images made: from a text, from images, like an image.
+    Images(&'static str),
+    Speech,
+    /// Text made from sound; `true`: in English.
+    Transcribe(bool),
     Messages,
     CountTokens,
     Generate(String),
@@ -48,6 +56,13 @@ impl Endpoint {
             Self::Chat => "chat",
             Self::Completions => "completions",
             Self::Embeddings | Self::Embed(_) | Self::BatchEmbed(_) => "embeddings",
+            Self::Responses => "responses",
+            Self::Rerank => "rerank",
+            Self::Moderations => "moderations",
+            Self::Images(kind) => kind,
+            Self::Speech => "speech",
+            Self::Transcribe(false) => "transcriptions",
+            Self::Transcribe(true) => "translations",
             Self::Messages => "messages",
             Self::CountTokens | Self::GeminiCount(_) => "count_tokens",
             Self::Generate(_) | Self::StreamGenerate(..) => "generate_content",
@@ -111,6 +126,24 @@ fn openai(method: &Method, path: &str) -> Endpoint {
         Endpoint::Completions
     } else if is("/embeddings") {
         Endpoint::Embeddings
+    } else if is("/responses") {
+        Endpoint::Responses
+    } else if is("/rerank") {
+        Endpoint::Rerank
+    } else if is("/moderations") {
+        Endpoint::Moderations
+    } else if is("/images/generations") {
+        Endpoint::Images("images")
+    } else if is("/images/edits") {
+        Endpoint::Images("image_edits")
+    } else if is("/images/variations") {
+        Endpoint::Images("image_variations")
+    } else if is("/audio/speech") {
+        Endpoint::Speech
+    } else if is("/audio/transcriptions") {
+        Endpoint::Transcribe(false)
+    } else if is("/audio/translations") {
+        Endpoint::Transcribe(true)
     } else {
         models(method, path)
     }
@@ -208,6 +241,8 @@ mod tests {
         check("POST", path, "key=k", Vendor::Gemini, Endpoint::StreamGenerate(model, false));
         check("GET", "/v1beta/models", "", Vendor::Gemini, Endpoint::Models);
         check("POST", "/v1beta/openai/chat/completions", "", Vendor::OpenAi, Endpoint::Chat);
+        check("POST", "/v2/rerank", "", Vendor::OpenAi, Endpoint::Rerank);
+        check("POST", "/v1/audio/translations", "", Vendor::OpenAi, Endpoint::Transcribe(true));
         check("DELETE", "/v1/models/x", "", Vendor::OpenAi, Endpoint::Unknown);
     }
 }

@@ -18,7 +18,7 @@ use crate::reply::{Outcome, Refusal};
 use crate::route::{Endpoint, Vendor};
 use crate::state::{Captured, SimState};
 use crate::truth::{CallInfo, End, Entry};
-use crate::{anthropic, bench, control, fault, gemini, openai, route, server};
+use crate::{anthropic, bench, control, fault, form, gemini, openai, route, server};
 
 /// The header in which the gateway names its attempt.
 pub(crate) const ATTEMPT_HEADER: &str = "x-weir-attempt-id";
@@ -78,8 +78,11 @@ async fn serve(
     bytes: &Bytes,
 ) -> Result<Response<SimBody>, io::Error> {
     let number = state.next_call();
-    let parsed: Result<Value, _> =
-        if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(bytes) };
+    let parsed: Result<Value, ()> = match form::boundary(&head.headers) {
+        Some(boundary) => form::read(bytes, &boundary).ok_or(()),
+        None if bytes.is_empty() => Ok(Value::Null),
+        None => serde_json::from_slice(bytes).map_err(drop),
+    };
     let body = parsed.as_ref().unwrap_or(&Value::Null);
     let full_model = endpoint.path_model().or_else(|| deployment(head.uri.path())).or(body["model"].as_str());
     let (model, mut behaviour) = Behaviour::of_model(full_model.unwrap_or(""));
@@ -89,7 +92,9 @@ async fn serve(
     {
         behaviour.add_words(&words);
     }
-    let stream = body["stream"] == true || matches!(endpoint, Endpoint::StreamGenerate(..));
+    let stream = body["stream"] == true
+        || body["stream"] == "true"
+        || matches!(endpoint, Endpoint::StreamGenerate(..));
     let mut entry = start_entry(state, head, vendor, endpoint, model, bytes, stream);
     if let Some(delay) = behaviour.delay {
         tokio::time::sleep(delay).await;
@@ -189,6 +194,7 @@ fn deployment(path: &str) -> Option<&str> {
 fn last_user_text(vendor: Vendor, body: &Value) -> String {
     let list = match vendor {
         Vendor::Gemini => &body["contents"],
+        _ if body["input"].is_array() => &body["input"],
         _ => &body["messages"],
     };
     let Some(messages) = list.as_array() else {

@@ -36,6 +36,18 @@ pub struct Tokens {
     /// Audio in the output.
     #[serde(skip_serializing_if = "is_zero")]
     pub audio_out: u64,
+    /// Images made; no tokens.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub image: u64,
+    /// Search units; no tokens.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub search: u64,
+    /// Characters spoken; no tokens.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub character: u64,
+    /// Milliseconds of sound; no tokens.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub duration: u64,
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -70,6 +82,10 @@ impl Tokens {
             output: self.output * factor,
             reasoning: self.reasoning * factor,
             audio_out: self.audio_out * factor,
+            image: self.image * factor,
+            search: self.search * factor,
+            character: self.character * factor,
+            duration: self.duration * factor,
         }
     }
 

@@ -1,4 +1,5 @@
-//! OpenAI's endpoints: chat, completions, embeddings and models.
+//! OpenAI's endpoints: chat, completions, responses, embeddings, images, audio, moderations and models; and rerank, which
+//! hosts of its format have beside them.
 
 mod ask;
 mod chat;
@@ -6,7 +7,9 @@ mod chat_check;
 mod completions;
 mod embeddings;
 pub(crate) mod error;
+mod media;
 mod models;
+mod responses;
 mod stream;
 mod usage;
 
@@ -27,6 +30,12 @@ pub(crate) fn answer(call: &Call<'_>) -> Outcome {
         Endpoint::Chat => chat::answer(call),
         Endpoint::Completions => completions::answer(call),
         Endpoint::Embeddings => embeddings::answer(call),
+        Endpoint::Responses => responses::answer(call),
+        Endpoint::Rerank => media::rerank::answer(call),
+        Endpoint::Moderations => media::moderations::answer(call),
+        Endpoint::Images(kind) => media::images::answer(call, kind),
+        Endpoint::Speech => media::speech::answer(call),
+        Endpoint::Transcribe(english) => media::transcribe::answer(call, *english),
         Endpoint::Models => Ok(Reply::json(&models::list(call))),
         Endpoint::Model(model) => models::one(call, model),
         _ => Err(error::unknown_url(call.head.method.as_str(), call.head.uri.path())),
