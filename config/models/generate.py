@@ -71,7 +71,14 @@ PROVIDERS = {
     "vercel": dict(litellm=["vercel_ai_gateway"], prefix=["vercel_ai_gateway/"], genai="none", dev="none", resells=True),
     "volcengine": dict(litellm=["volcengine"], prefix=["volcengine/", ""], genai="none", dev="none", resells=True),
     "zai": dict(litellm=["zai"], prefix=["zai/"], genai="zai", dev="zai"),
+    "voyage": dict(litellm=["voyage"], prefix=["voyage/"], genai="none", dev="none"),
+    "jina": dict(litellm=["jina_ai"], prefix=["jina_ai/", ""], genai="none", dev="none"),
 }
+
+# Providers whose images, sound, moderations and rerank are served, with what of litellm's keys comes before the id.
+UNITS = {"openai": "", "azure": "azure/", "mistral": "mistral/", "groq": "groq/", "cohere": "", "together": "together_ai/", "fireworks": "fireworks_ai/",
+         "xai": "xai/", "voyage": "voyage/", "jina": ""}
+UNIT_MODES = {"image_generation": "images", "audio_speech": "speech", "audio_transcription": "transcriptions", "moderation": "moderations", "rerank": "rerank"}
 
 # Vendors by the first part of a reseller's id, or by its first word.
 VENDORS = {
@@ -415,6 +422,65 @@ def tier_fields(tier):
     return {**rates, **({"above": steps} if steps else {})}
 
 
+# === models that are charged by other units than tokens, too ===
+
+def unit_models(provider, litellm, known):
+    """Images, speech, transcriptions, moderations and rerank: litellm alone has them. Variants by size are left out."""
+    models, prefix = [], UNITS[provider]
+    owners = PROVIDERS[provider]["litellm"]
+    for key, entry in litellm.items():
+        if entry.get("litellm_provider") not in owners or entry.get("mode") not in UNIT_MODES or not key.startswith(prefix):
+            continue
+        name, mode = key[len(prefix):], UNIT_MODES[entry["mode"]]
+        if name in known or ":" in name or (provider in ("openai", "azure") and "/" in name) or "-x-" in name:
+            continue
+        rates = unit_rates(provider, mode, entry)
+        if not rates:
+            continue
+        hears = mode in ("transcriptions", "moderations", "rerank")
+        model = {
+            "id": name,
+            "modes": [mode],
+            "context_window": entry.get("max_input_tokens") if hears else None,
+            "max_output": entry.get("max_output_tokens") if mode == "transcriptions" else None,
+            "deprecated": entry.get("deprecation_date"),
+            "prices": [rates],
+        }
+        models.append({key: value for key, value in model.items() if value})
+    return models
+
+
+def unit_rates(provider, mode, entry):
+    """Where tokens have a price they are what is billed; else the unit."""
+    million = lambda *keys: next((Decimal(entry[key]) * MILLION for key in keys if entry.get(key)), None)
+    one = lambda key: Decimal(entry[key]) if entry.get(key) else None
+    output = {"images": "output_cost_per_image_token", "speech": "output_cost_per_audio_token"}.get(mode, "output_cost_per_token")
+    rates = {
+        "input": million("input_cost_per_token"),
+        "output": million(output, "output_cost_per_token"),
+        "cache_read": million("cache_read_input_token_cost"),
+        "audio_in": million("input_cost_per_audio_token"),
+        "image_in": million("input_cost_per_image_token"),
+    }
+    rates = {field: rate.quantize(Decimal("0.000001")) if rate % 1 else rate for field, rate in rates.items() if rate}
+    if "audio_in" in rates and rates["audio_in"] == rates.get("input"):
+        del rates["audio_in"]
+    if "input" in rates or "output" in rates:
+        return rates
+    if mode == "moderations" and provider == "openai":  # free, as its own documentation says
+        return {"input": Decimal(0)}
+    units = {
+        "images": {"per_image": one("output_cost_per_image") or one("input_cost_per_image")},
+        "speech": {"per_million_characters": million("input_cost_per_character")},
+        "transcriptions": {"per_second": one("input_cost_per_second")},
+        "rerank": {"per_search": one("input_cost_per_query")},
+    }
+    # A rate is a whole number of picodollars for a millisecond, or for one.
+    places = {"per_second": Decimal("1e-9"), "per_million_characters": Decimal("1e-6")}
+    return {field: rate.quantize(places[field]) if field in places and rate % places[field] else rate
+            for field, rate in units.get(mode, {}).items() if rate}
+
+
 # === one provider ===
 
 def build_provider(provider, settings, collections, report):
@@ -559,6 +625,9 @@ def main():
     report, stale = Report(), []
     for provider, settings in PROVIDERS.items():
         models = build_provider(provider, settings, collections, report)
+        if provider in UNITS:
+            names = {name for model in models for name in [model["id"], *model.get("aliases", [])]}
+            models += unit_models(provider, collections[0], names)
         content = render(provider, settings, models)
         path = options.out / f"{provider}.yaml"
         names = sum(1 + len(model.get("aliases", [])) for model in models)

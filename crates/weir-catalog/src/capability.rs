@@ -175,6 +175,16 @@ set! {
         Responses = "responses",
         /// Text to vectors.
         Embeddings = "embeddings",
+        /// Images made.
+        Images = "images",
+        /// Speech made.
+        Speech = "speech",
+        /// Speech to text.
+        Transcriptions = "transcriptions",
+        /// Content judged.
+        Moderations = "moderations",
+        /// Documents ranked.
+        Rerank = "rerank",
     }
 }
 

@@ -165,6 +165,33 @@ impl Price {
         Some(most.round())
     }
 
+    /// What this price charges of a usage that counts the same work in several units: tokens and seconds, tokens and
+    /// images. The units that it has a rate for count; `None` where it has one for none of them.
+    pub fn charged(&self, usage: &Usage, tier: ServiceTier) -> Option<Usage> {
+        let rates = self.rates(tier, usage.prompt_tokens_wide())?;
+        let mut tokens = usage.iter().filter(|((_, unit), _)| *unit == Unit::Token);
+        let by_token = tokens.all(|((class, unit), _)| rates.of(class, unit).is_some());
+        let mut charged = Usage::new();
+        let mut any = false;
+        for ((class, unit), count) in usage.iter() {
+            let counts = match unit {
+                Unit::Token => by_token,
+                Unit::Request => true,
+                _ => rates.of(class, unit).is_some(),
+            };
+            if counts {
+                charged.set_in(class, unit, count);
+                any |= unit != Unit::Request;
+            }
+        }
+        (any || usage.is_empty()).then_some(charged)
+    }
+
+    /// Whether anything is charged by the token.
+    pub fn by_token(&self) -> bool {
+        [Class::Input, Class::Output].iter().any(|class| self.rate(*class).is_some())
+    }
+
     /// Picodollars for one of `class` in its usual unit, for a short prompt in the standard tier.
     pub fn rate(&self, class: Class) -> Option<u64> {
         self.standard.first()?.rates.of(class, class.unit())
@@ -312,6 +339,29 @@ mod tests {
         check("{per_second: 0.0001}", &[(Class::Duration, 1_500)], Some(150_000));
         check("{per_million_characters: 15}", &[(Class::Character, 1_000)], Some(15_000_000));
         check("{per_page: 0.001, per_image: 0.04}", &[(Class::Page, 2), (Class::Image, 1)], Some(42_000_000));
+    }
+
+    #[test]
+    fn of_several_counts_of_the_same_work_those_with_a_price_count() {
+        let both = Usage::new()
+            .with(Class::Input, 10)
+            .with(Class::AudioIn, 100)
+            .with(Class::Output, 5)
+            .with(Class::Duration, 2_000);
+        let cost = |fields: &str, usage: &Usage| {
+            let price = price(fields);
+            let charged = price.charged(usage, ServiceTier::Standard)?;
+            price.cost(&charged).map(|cost| cost.0)
+        };
+        assert_eq!(cost("{per_second: 0.0001}", &both), Some(200_000));
+        assert_eq!(cost("{input: 1, output: 2}", &both), Some(110_000 + 10_000));
+        assert_eq!(cost("{input: 1, output: 2, per_second: 0.0001}", &both), Some(320_000));
+        assert_eq!(cost("{input: 1, per_second: 0.0001}", &both), Some(200_000), "tokens count all or none");
+        assert_eq!(cost("{per_image: 1}", &both), None);
+        assert_eq!(cost("{per_image: 1}", &Usage::new()), Some(0));
+        let image = Usage::new().with(Class::Output, 272).with(Class::Image, 1);
+        assert_eq!(cost("{input: 5, output: 40}", &image), Some(272 * 40_000));
+        assert_eq!(cost("{per_image: 0.04}", &image), Some(40_000_000));
     }
 
     #[test]

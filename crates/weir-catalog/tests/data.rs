@@ -48,7 +48,10 @@ fn loads_every_provider() {
         assert!(catalog.models_of(provider).count() >= 5, "{provider}");
         for model in catalog.models_of(provider) {
             let schedule = catalog.schedule(provider, provider, &model.id);
-            if let Some(price) = schedule.at(NOW) {
+            let talks = [Mode::Chat, Mode::Completions, Mode::Responses, Mode::Embeddings];
+            if let Some(price) =
+                schedule.at(NOW).filter(|_| talks.iter().any(|mode| model.modes.contains(*mode)))
+            {
                 assert!(price.rate(Class::Input).is_some(), "{}", model.name());
                 assert!(
                     price.rate(Class::Output).is_some() || model.modes.contains(Mode::Embeddings),

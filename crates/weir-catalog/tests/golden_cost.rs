@@ -30,6 +30,30 @@ fn check(golden: &Golden) {
     assert_eq!(cost.map(|cost| cost.0), golden.cost_nanousd, "{}", golden.name);
 }
 
+/// What is counted in images, seconds, characters, pages and searches, beside tokens or alone.
+#[test]
+fn golden_units_cost_what_they_must() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/units/units.jsonl");
+    let text = fs::read_to_string(path).unwrap();
+    let mut count = 0;
+    for line in text.lines() {
+        let golden: Golden = serde_json::from_str(line).unwrap();
+        let mut price = golden.price.clone();
+        price.insert("model".to_owned(), "golden/model".into());
+        let price: PriceFields = serde_json::from_value(price.into()).unwrap();
+        let catalog = Catalog::default().with_prices(Vec::new(), vec![price]).unwrap();
+        let schedule = catalog.schedule("golden", "golden", "model");
+        let price = schedule.at(0).unwrap();
+        let usage =
+            golden.classes.iter().fold(Usage::new(), |usage, (class, count)| usage.with(*class, *count));
+        let charged = price.charged(&usage, ServiceTier::Standard);
+        let cost = charged.map(|charged| price.cost(&charged).expect("what is charged has a price").0);
+        assert_eq!(cost, golden.cost_nanousd, "{}", golden.name);
+        count += 1;
+    }
+    assert!(count >= 40, "{count}");
+}
+
 #[test]
 fn golden_usages_cost_what_they_must() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/usage");
