@@ -1,4 +1,4 @@
-//! Cohere's dialect, for providers: `/v2/chat` and `/v2/embed`.
+//! Cohere's dialect, for providers: `/v2/chat`, `/v2/embed` and rerank, which passes as it is.
 //!
 //! Requests come in OpenAI's form and go out in Cohere's; replies come back the other way. What OpenAI's form has no
 //! member for is carried beside it:
@@ -15,6 +15,7 @@ mod embeddings;
 mod error;
 mod reply;
 mod request;
+mod rerank;
 mod stream;
 mod usage;
 
@@ -38,12 +39,15 @@ struct Cohere {
 
 impl Adapter for Cohere {
     fn serves(&self, operation: Operation) -> bool {
-        matches!(operation, Operation::Chat | Operation::Embeddings)
+        matches!(operation, Operation::Chat | Operation::Embeddings | Operation::Rerank)
             && self.descriptor.operations.contains(&operation)
     }
 
     fn encode(&self, request: &Request, options: &EncodeOptions<'_>) -> Result<WireRequest, EncodeError> {
-        request::encode(request, options)
+        match request.operation {
+            Operation::Rerank => rerank::encode(request, options),
+            _ => request::encode(request, options),
+        }
     }
 
     fn authorize(
@@ -56,6 +60,9 @@ impl Adapter for Cohere {
     }
 
     fn reply_form(&self, request: &Request) -> ReplyForm {
+        if request.operation == Operation::Rerank {
+            return ReplyForm::Native(Box::new(rerank::RerankReader::default()));
+        }
         ReplyForm::Foreign(Box::new(stream::CohereDecoder::new(request)))
     }
 

@@ -1,6 +1,7 @@
 //! A provider: its descriptor, and the dialect's functions put behind the seam.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use weir_wire::peek::Members;
 
 use crate::decode::ChatDecoder;
 use crate::encode::Edit;
+use crate::media::{Media, MediaReader, PATHS};
 use crate::read::NativeReader;
 use crate::responses::{self, read::ResponseReader};
 use crate::rules::{Active, Rules};
@@ -32,6 +34,8 @@ pub(crate) struct OpenAi {
     completions: Path,
     embeddings: Path,
     responses: Path,
+    others: BTreeMap<Operation, Path>,
+    media: Media,
 }
 
 /// What comes behind the base URL.
@@ -60,6 +64,8 @@ impl OpenAi {
             completions: path(&descriptor, Operation::Completions),
             embeddings: path(&descriptor, Operation::Embeddings),
             responses: path(&descriptor, Operation::Responses),
+            others: PATHS.iter().map(|(operation, _)| (*operation, path(&descriptor, *operation))).collect(),
+            media: Media::new(&descriptor),
             descriptor,
         }
     }
@@ -70,6 +76,7 @@ impl OpenAi {
             Operation::Completions => &self.completions,
             Operation::Embeddings => &self.embeddings,
             Operation::CountTokens | Operation::Responses => &self.responses,
+            other => self.others.get(&other).unwrap_or(&self.responses),
         };
         match path {
             Path::Fixed(path) => path.clone(),
@@ -91,6 +98,19 @@ impl OpenAi {
             wire.headers.insert(name, value.clone());
         }
         wire
+    }
+
+    /// A call that is neither a chat nor embeddings.
+    fn media(&self, request: &Request, options: &EncodeOptions<'_>) -> Result<WireRequest, EncodeError> {
+        let mut dropped = Vec::new();
+        let body = self.media.body(request, options, &mut dropped)?;
+        let mut wire = self.wire(self.path(request.operation, options.model), Bytes::new(), dropped);
+        if let Some(upload) = &request.upload {
+            wire.headers.insert(http::header::CONTENT_TYPE, upload.content_type.clone());
+        }
+        wire.body = body;
+        wire.headers.extend(request.headers.clone());
+        Ok(wire)
     }
 
     /// The request of another dialect in OpenAI's form, as this provider takes it.
@@ -121,6 +141,9 @@ impl Adapter for OpenAi {
     }
 
     fn encode(&self, request: &Request, options: &EncodeOptions<'_>) -> Result<WireRequest, EncodeError> {
+        if request.operation.has_units() {
+            return self.media(request, options);
+        }
         let active = self.rules.of(options.model);
         let native = request.front().dialect() == DIALECT;
         let mut dropped = Vec::new();
@@ -176,6 +199,10 @@ impl Adapter for OpenAi {
 
     fn reply_form(&self, request: &Request) -> ReplyForm {
         let (operation, usage) = (request.operation, self.descriptor.usage);
+        if operation.has_units() {
+            let calls = self.media.calls(operation);
+            return ReplyForm::Native(Box::new(MediaReader::new(request, usage, calls)));
+        }
         match request.front().dialect() {
             DIALECT => {
                 ReplyForm::Native(Box::new(NativeReader::new(operation, usage, request.peek().choices)))
@@ -221,7 +248,8 @@ fn path(descriptor: &Descriptor, operation: Operation) -> Path {
         Operation::Chat => "/chat/completions",
         Operation::Completions => "/completions",
         Operation::Embeddings => "/embeddings",
-        Operation::CountTokens | Operation::Responses => "/responses",
+        Operation::CountTokens | Operation::Responses | Operation::Passthrough => "/responses",
+        other => PATHS.iter().find(|(operation, _)| *operation == other).map_or("", |(_, path)| path),
     };
     match descriptor.api_version.as_deref().filter(|version| *version != "v1") {
         Some(version) => {

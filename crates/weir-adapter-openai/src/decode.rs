@@ -213,7 +213,7 @@ impl Decoder for ChatDecoder {
             Operation::Chat => self.chat(value),
             Operation::Completions => self.text(value),
             Operation::Embeddings => self.embeddings(value),
-            Operation::CountTokens | Operation::Responses => Err(not_a_reply()),
+            _ => Err(not_a_reply()),
         }
     }
 

@@ -40,7 +40,7 @@ impl Edit<'_, '_> {
             self.tools(&mut splice);
             self.messages(&mut splice)?;
         }
-        if self.operation != Operation::Embeddings {
+        if matches!(self.operation, Operation::Chat | Operation::Completions) {
             self.stream(&mut splice);
             self.output_limit(reasoning, &mut splice)?;
         }

@@ -18,7 +18,8 @@ impl Front for OpenAi {
 
     fn peek(&self, operation: Operation, _head: &Parts, body: &[u8]) -> Result<Peek, InvalidRequest> {
         let members = Members::read(body)?;
-        let mut glance = Glance { peek: Peek { choices: 1, ..Peek::default() }, input: None, limit: None };
+        let mut glance =
+            Glance { peek: Peek { choices: 1, ..Peek::default() }, input: None, limit: None, queried: false };
         for member in &members.list {
             let value = &body[member.value.clone()];
             if value != b"null" {
@@ -33,7 +34,7 @@ impl Front for OpenAi {
             Operation::Chat => openai::Request::Chat(parse(body)?),
             Operation::Completions => openai::Request::Completions(parse(body)?),
             Operation::Embeddings => openai::Request::Embeddings(parse(body)?),
-            Operation::CountTokens | Operation::Responses => return Err(elsewhere(operation)),
+            other => return Err(elsewhere(other)),
         })
     }
 
@@ -77,6 +78,19 @@ struct Glance {
     input: Option<bool>,
     /// The newer spelling of the output limit.
     limit: Option<u64>,
+    /// There is something to rank by.
+    queried: bool,
+}
+
+/// OpenAI's own default where a client names no model.
+const MODERATION: &str = "omni-moderation-latest";
+
+/// Whether `stream` means something.
+fn streams(operation: Operation) -> bool {
+    !matches!(
+        operation,
+        Operation::Embeddings | Operation::Rerank | Operation::Moderations | Operation::Speech
+    )
 }
 
 impl Glance {
@@ -86,7 +100,10 @@ impl Glance {
             b"model" => self.peek.model = text("model", value)?,
             b"stream" => {
                 let stream = as_bool(value).ok_or_else(|| wrong("stream", "true or false"))?;
-                self.peek.stream = stream && operation != Operation::Embeddings;
+                self.peek.stream = stream && streams(operation);
+            }
+            b"stream_format" if operation == Operation::Speech => {
+                self.peek.stream = text("stream_format", value)? == "sse";
             }
             b"stream_options" => self.peek.include_usage = include_usage(value)?,
             b"max_tokens" => self.peek.output_limit = Some(count("max_tokens", value)?),
@@ -97,6 +114,25 @@ impl Glance {
                 self.peek.choices = choices.ok_or_else(|| wrong("n", "a whole number from 1 to 128"))?;
             }
             b"user" => self.peek.user = Some(text("user", value)?),
+            b"query" if operation == Operation::Rerank => {
+                text("query", value)?;
+                if is_empty(value) {
+                    return Err(InvalidRequest::value("query", "`query` is empty; put something in"));
+                }
+                self.queried = true;
+            }
+            b"documents" if operation == Operation::Rerank => {
+                if !value.starts_with(b"[") {
+                    return Err(wrong("documents", "a list"));
+                }
+                self.input = Some(!is_empty(value));
+            }
+            b"input" if matches!(operation, Operation::Speech | Operation::Moderations) => {
+                self.input = Some(!is_empty(value));
+            }
+            b"prompt" if matches!(operation, Operation::Images | Operation::ImageEdits) => {
+                self.input = Some(!is_empty(value));
+            }
             b"messages" if chat => {
                 if !value.starts_with(b"[") {
                     return Err(wrong("messages", "a list"));
@@ -116,15 +152,29 @@ impl Glance {
     }
 
     fn finish(mut self, operation: Operation, members: Members) -> Result<Peek, InvalidRequest> {
+        if self.peek.model.is_empty() && operation == Operation::Moderations {
+            MODERATION.clone_into(&mut self.peek.model);
+        }
         if self.peek.model.is_empty() {
             return Err(InvalidRequest::missing("model"));
         }
         let name = match operation {
             Operation::Chat => "messages",
-            Operation::Completions => "prompt",
-            Operation::Embeddings => "input",
-            Operation::CountTokens | Operation::Responses => return Err(elsewhere(operation)),
+            Operation::Completions | Operation::Images | Operation::ImageEdits => "prompt",
+            Operation::Embeddings | Operation::Speech | Operation::Moderations => "input",
+            Operation::Rerank => "documents",
+            // The file is looked for by who reads the form.
+            Operation::ImageVariations | Operation::Transcriptions | Operation::Translations => "",
+            Operation::CountTokens | Operation::Responses | Operation::Passthrough => {
+                return Err(elsewhere(operation));
+            }
         };
+        if name.is_empty() {
+            self.input = Some(true);
+        }
+        if operation == Operation::Rerank && !self.queried {
+            return Err(InvalidRequest::missing("query"));
+        }
         match self.input {
             None => return Err(InvalidRequest::missing(name)),
             Some(false) => {

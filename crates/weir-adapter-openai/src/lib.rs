@@ -14,6 +14,7 @@ mod error;
 mod foreign;
 mod front;
 mod ids;
+mod media;
 mod messages;
 mod parameters;
 mod read;

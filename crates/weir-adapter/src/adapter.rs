@@ -261,6 +261,21 @@ pub trait Reader: Send {
 
     /// The usage reported so far, in disjoint classes; the last report counts.
     fn usage(&self) -> Option<&Usage>;
+
+    /// Whether a reply that does not stream passes as bytes that nobody reads, as they come: sound.
+    fn is_opaque(&self) -> bool {
+        false
+    }
+
+    /// What takes the place of a whole reply that was read: the provider says it in other words than the client's dialect.
+    fn rewritten(&mut self) -> Option<Bytes> {
+        None
+    }
+
+    /// The type of a whole reply that is no JSON.
+    fn content_type(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// What a reader saw in a frame or a whole reply.

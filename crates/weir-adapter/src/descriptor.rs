@@ -63,12 +63,30 @@ pub struct Descriptor {
     /// Whether its streams report usage by themselves.
     #[serde(default)]
     pub stream_usage: StreamUsage,
+    /// The most inputs of one call of embeddings: more are refused before they are sent.
+    #[serde(default)]
+    pub max_inputs: Option<usize>,
+    /// What differs in calls that are neither chats nor embeddings.
+    #[serde(default)]
+    pub calls: BTreeMap<Operation, CallRules>,
     /// Rules for some of its models: each that matches applies, in order.
     #[serde(default)]
     pub model_rules: Vec<ModelRule>,
     /// Pages of its documentation.
     #[serde(default)]
     pub documentation: Vec<String>,
+}
+
+/// What differs in one kind of calls beyond chats and embeddings.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallRules {
+    /// What it does with parameters, by their names in OpenAI's form (rerank: in Cohere's).
+    pub parameters: Parameters,
+    /// Members of a whole reply that have another name there: `{data: results}`.
+    pub reply: BTreeMap<String, String>,
+    /// The member of a JSON reply that holds the sound, in base64; unset: the reply is the sound.
+    pub audio: Option<String>,
 }
 
 /// What backs a descriptor.

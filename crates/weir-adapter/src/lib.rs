@@ -14,6 +14,7 @@ pub mod replay;
 pub mod request;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+pub mod upload;
 
 pub use adapter::{
     Adapter, Decoder, EncodeError, EncodeOptions, Glance, Reader, ReplyForm, WireBody, WireRequest,
@@ -23,4 +24,5 @@ pub use descriptor::Descriptor;
 pub use error::{ErrorKind, ProviderError, Retry};
 pub use front::{Encoder, Front, InvalidRequest};
 pub use replay::Replay;
-pub use request::{Operation, Peek, Request};
+pub use request::{Operation, Peek, Request, Verbatim};
+pub use upload::Upload;

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 use weir_wire::openai;
 use weir_wire::peek::Members;
 
 use crate::front::{Front, InvalidRequest};
+use crate::upload::Upload;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,6 +26,24 @@ pub enum Operation {
     CountTokens,
     /// In descriptors: the provider has OpenAI's Responses API itself. Calls of that dialect are chats.
     Responses,
+    /// Documents in the order of their relevance to a query.
+    Rerank,
+    /// Whether a content breaks the provider's rules.
+    Moderations,
+    /// Images made from a text.
+    Images,
+    /// Images made from images and a text.
+    ImageEdits,
+    /// Images like another.
+    ImageVariations,
+    /// Speech made from a text.
+    Speech,
+    /// Text made from speech.
+    Transcriptions,
+    /// English text made from speech.
+    Translations,
+    /// Whatever the provider's own API has, as it is.
+    Passthrough,
 }
 
 impl Operation {
@@ -36,7 +55,44 @@ impl Operation {
             Operation::Embeddings => "embeddings",
             Operation::CountTokens => "count_tokens",
             Operation::Responses => "responses",
+            Operation::Rerank => "rerank",
+            Operation::Moderations => "moderations",
+            Operation::Images => "images",
+            Operation::ImageEdits => "image_edits",
+            Operation::ImageVariations => "image_variations",
+            Operation::Speech => "speech",
+            Operation::Transcriptions => "transcriptions",
+            Operation::Translations => "translations",
+            Operation::Passthrough => "passthrough",
         }
+    }
+
+    /// Whether what is charged for it may be counted in other units than tokens: images, seconds, characters, searches.
+    /// A price then says by its fields which of the counts cost.
+    pub fn has_units(self) -> bool {
+        matches!(
+            self,
+            Operation::Rerank
+                | Operation::Moderations
+                | Operation::Images
+                | Operation::ImageEdits
+                | Operation::ImageVariations
+                | Operation::Speech
+                | Operation::Transcriptions
+                | Operation::Translations
+                | Operation::Passthrough
+        )
+    }
+
+    /// Whether its body may be a form with files.
+    pub fn takes_files(self) -> bool {
+        matches!(
+            self,
+            Operation::ImageEdits
+                | Operation::ImageVariations
+                | Operation::Transcriptions
+                | Operation::Translations
+        )
     }
 }
 
@@ -65,6 +121,21 @@ pub struct Peek {
     pub user: Option<String>,
 }
 
+/// A request that goes on as it came.
+#[derive(Debug, Clone)]
+pub struct Verbatim {
+    /// Its method.
+    pub method: Method,
+    /// What comes behind the provider's base URL, query included: begins with `/`, leaves it by no trick.
+    pub path: String,
+    /// Its headers, by an allow-list.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+    /// Whether the body's dialect is known, so that its usage can be read.
+    pub known: bool,
+}
+
 /// A client's request.
 pub struct Request {
     /// What is asked.
@@ -75,6 +146,10 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The query of the client's URL, without `?`; fronts decide what of it travels.
     pub query: Option<String>,
+    /// A form with files, which goes on as it comes; the body is then its short fields, as JSON.
+    pub upload: Option<Arc<Upload>>,
+    /// The request goes on as it came, to the provider's own API.
+    pub verbatim: Option<Box<Verbatim>>,
     front: Arc<dyn Front>,
     raw: Bytes,
     peek: Peek,
@@ -89,6 +164,8 @@ impl Request {
             id: String::new(),
             headers: HeaderMap::new(),
             query: None,
+            upload: None,
+            verbatim: None,
             front,
             raw,
             peek,
@@ -101,6 +178,11 @@ impl Request {
         &self.peek.model
     }
 
+    /// Gives the call another model's name than the one that its body says.
+    pub fn serve_as(&mut self, model: String) {
+        self.peek.model = model;
+    }
+
     /// What a glance told.
     pub fn peek(&self) -> &Peek {
         &self.peek
@@ -109,6 +191,11 @@ impl Request {
     /// The body as sent.
     pub fn raw(&self) -> &Bytes {
         &self.raw
+    }
+
+    /// Whether its body is gone: a form that was sent once can't be sent again.
+    pub fn is_spent(&self) -> bool {
+        self.upload.as_ref().is_some_and(|upload| upload.is_spent())
     }
 
     /// The client's dialect.

@@ -9,6 +9,7 @@ use weir_wire::Usage;
 
 use crate::error::AttemptError;
 use crate::meter::Meter;
+use crate::passing::Passing;
 
 /// How an attempt ended, whichever way.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +45,19 @@ pub struct Reply {
     pub body: Body,
     /// How it ended, where it has ended already: a whole reply has.
     ended: Option<Outcome>,
+    /// What it is, beside its body, where it is not simply JSON or events under status 200.
+    pub head: Option<Box<ReplyHead>>,
+}
+
+/// The head of a reply whose body is the provider's own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReplyHead {
+    /// The provider's status, where that is the client's.
+    pub status: Option<http::StatusCode>,
+    /// The type of the body.
+    pub content_type: Option<http::HeaderValue>,
+    /// Headers of the provider that go on.
+    pub headers: http::HeaderMap,
 }
 
 /// The body of a reply.
@@ -52,17 +66,31 @@ pub enum Body {
     Whole(Bytes),
     /// As it comes.
     Stream(Box<Meter>),
+    /// Bytes that nobody reads, as they come.
+    Passing(Box<Passing>),
 }
 
 impl Reply {
     /// A whole reply, ended.
     pub fn whole(body: Bytes, outcome: Outcome) -> Reply {
-        Reply { body: Body::Whole(body), ended: Some(outcome) }
+        Reply { body: Body::Whole(body), ended: Some(outcome), head: None }
     }
 
     /// A stream that has begun.
     pub fn stream(meter: Box<Meter>) -> Reply {
-        Reply { body: Body::Stream(meter), ended: None }
+        Reply { body: Body::Stream(meter), ended: None, head: None }
+    }
+
+    /// Bytes that have begun to come.
+    pub fn passing(passing: Box<Passing>) -> Reply {
+        Reply { body: Body::Passing(passing), ended: None, head: None }
+    }
+
+    /// With a head of its own.
+    #[must_use]
+    pub fn with_head(mut self, head: ReplyHead) -> Reply {
+        self.head = Some(Box::new(head));
+        self
     }
 
     /// Calls `observer` when the reply has ended, however it ends: at once where it has already.
@@ -71,6 +99,7 @@ impl Reply {
         match (&self.ended, &mut self.body) {
             (Some(outcome), _) => observer(outcome),
             (None, Body::Stream(meter)) => meter.on_end(Box::new(observer)),
+            (None, Body::Passing(passing)) => passing.on_end(Box::new(observer)),
             (None, Body::Whole(_)) => unreachable!("a whole reply is made with its outcome"),
         }
     }

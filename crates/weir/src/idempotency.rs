@@ -109,7 +109,7 @@ pub async fn once<F>(
 where
     F: Future<Output = Response<ResponseBody>> + Send + 'static,
 {
-    let (id, digest) = (digest(&[call.caller.name.as_bytes(), key.as_bytes()]), digest_of(call));
+    let (id, digest) = (digest(&[call.caller.name.as_bytes(), key.as_bytes()]), digest_of(call)?);
     match app.answers.claim(id, digest, Instant::now())? {
         Claim::Again(recording) => recording.response(true).await,
         Claim::First(ticket) => {
@@ -132,16 +132,36 @@ fn digest(parts: &[&[u8]]) -> Hash {
 }
 
 /// What stands for the request.
-fn digest_of(call: &Call) -> Hash {
+///
+/// # Errors
+/// A form that streams.
+fn digest_of(call: &Call) -> Result<Hash, InvalidRequest> {
     let (facts, request) = (&call.facts, &call.request);
     let query = request.query.as_deref().unwrap_or_default();
-    digest(&[
+    let file: &[u8] = match &request.upload {
+        None => b"",
+        Some(upload) if upload.is_whole() => &upload.head,
+        Some(_) => return Err(streams()),
+    };
+    Ok(digest(&[
         facts.dialect.as_bytes(),
         facts.operation.as_bytes(),
         facts.route.as_bytes(),
         query.as_bytes(),
         request.raw(),
-    ])
+        file,
+    ]))
+}
+
+/// What a form that streams can't have: nobody knows whether two of them are the same.
+fn streams() -> InvalidRequest {
+    InvalidRequest {
+        message: format!(
+            "`{HEADER}` works with forms up to 1 MiB, or with the file before `model`; leave it out for this one"
+        ),
+        code: "invalid_value",
+        param: Some(HEADER.to_owned()),
+    }
 }
 
 /// Makes the call, or gets its answer from where it was made. `alone`: without the store, this process's word is enough.

@@ -5,7 +5,7 @@ mod limits;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{Either, Full};
 use weir_adapter::Front;
@@ -50,6 +50,9 @@ pub fn reply(call: &Call, request_id: &HeaderValue, reply: Reply) -> Response<Re
         Body::Whole(bytes) if call.request.peek().stream => (full(bytes), EVENTS),
         Body::Whole(bytes) => (full(bytes), "application/json"),
         Body::Stream(meter) => (Either::Right(Either::Left(meter)), EVENTS),
+        Body::Passing(passing) => {
+            (Either::Right(Either::Right(axum::body::Body::new(*passing))), "application/octet-stream")
+        }
     };
     let mut response = Response::new(body);
     if let Some(write) = write {
@@ -71,6 +74,18 @@ pub fn reply(call: &Call, request_id: &HeaderValue, reply: Reply) -> Response<Re
         }
         set(headers, WEIR_COST, &text);
     }
+    if let Some(own) = reply.head {
+        headers.extend(own.headers);
+        if let Some(content_type) = own.content_type {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        // It passes through, whatever it is: a browser must not take it for a page.
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(status) = own.status {
+            *response.status_mut() = status;
+        }
+    }
+    let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id.clone());
     call_headers(headers, call);
     response

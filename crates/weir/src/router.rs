@@ -21,8 +21,8 @@ use weir_gateway::GatewayError;
 
 use crate::admin;
 use crate::app::App;
-use crate::extract::address;
 use crate::extract::caller::{caller, refuse_strangers};
+use crate::extract::{self, address};
 use crate::handlers::{console, generation, health, inference, metrics, models, openapi, responses};
 use crate::respond::{self, ResponseBody, full};
 use crate::routes::bare;
@@ -93,7 +93,10 @@ impl Service {
     /// Answers one request of a connection above their limit: a call is refused, and whatever is answered is the last
     /// answer of the connection.
     pub async fn answer_in_a_crowd(&self, request: Request<Incoming>) -> Response<ResponseBody> {
-        let mut response = match self.app.routes.find(request.method(), request.uri().path()) {
+        let routes = &self.app.routes;
+        let through = request.uri().path().starts_with(extract::passthrough::PREFIX);
+        let route = routes.find(request.method(), request.uri().path());
+        let mut response = match route.or_else(|| through.then(|| routes.passthrough())) {
             Some(route) => {
                 self.app.metrics.refused("overloaded");
                 respond::error(route.front.as_ref(), None, None, &seats::no_seat())
@@ -108,6 +111,9 @@ impl Service {
         let route = self.app.routes.find(request.method(), request.uri().path());
         if let Some(route) = route.filter(|_| self.side != Side::Operators) {
             return inference::serve(&self.app, route, request).await;
+        }
+        if self.side != Side::Operators && request.uri().path().starts_with(extract::passthrough::PREFIX) {
+            return inference::pass_through(&self.app, request).await;
         }
         if let Some(uri) = bare_uri(request.uri()) {
             *request.uri_mut() = uri;

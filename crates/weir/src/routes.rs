@@ -39,6 +39,11 @@ const TEXT: &[Class] = &[
     Class::Search,
 ];
 
+const IMAGES: &[Class] = &[Class::Image, Class::Input, Class::CacheRead, Class::ImageIn, Class::Output];
+const SEARCHES: &[Class] = &[Class::Search, Class::Input];
+const SOUND: &[Class] =
+    &[Class::Duration, Class::Input, Class::CacheRead, Class::AudioIn, Class::Output, Class::AudioOut];
+
 /// Every route that calls a model, without its `/v1`.
 const TABLE: &[Entry] = &[
     Entry {
@@ -78,6 +83,63 @@ const TABLE: &[Entry] = &[
         accounting: Some(Accounting { classes: &[], streams: false }),
     },
     Entry {
+        path: "/moderations",
+        dialect: "openai",
+        operation: Operation::Moderations,
+        accounting: Some(Accounting { classes: &[Class::Input, Class::ImageIn], streams: false }),
+    },
+    Entry {
+        path: "/rerank",
+        dialect: "openai",
+        operation: Operation::Rerank,
+        accounting: Some(Accounting { classes: SEARCHES, streams: false }),
+    },
+    Entry {
+        path: "/v2/rerank",
+        dialect: "openai",
+        operation: Operation::Rerank,
+        accounting: Some(Accounting { classes: SEARCHES, streams: false }),
+    },
+    Entry {
+        path: "/images/generations",
+        dialect: "openai",
+        operation: Operation::Images,
+        accounting: Some(Accounting { classes: IMAGES, streams: true }),
+    },
+    Entry {
+        path: "/images/edits",
+        dialect: "openai",
+        operation: Operation::ImageEdits,
+        accounting: Some(Accounting { classes: IMAGES, streams: true }),
+    },
+    Entry {
+        path: "/images/variations",
+        dialect: "openai",
+        operation: Operation::ImageVariations,
+        accounting: Some(Accounting { classes: IMAGES, streams: false }),
+    },
+    Entry {
+        path: "/audio/speech",
+        dialect: "openai",
+        operation: Operation::Speech,
+        accounting: Some(Accounting {
+            classes: &[Class::Character, Class::Input, Class::Output, Class::AudioOut],
+            streams: true,
+        }),
+    },
+    Entry {
+        path: "/audio/transcriptions",
+        dialect: "openai",
+        operation: Operation::Transcriptions,
+        accounting: Some(Accounting { classes: SOUND, streams: true }),
+    },
+    Entry {
+        path: "/audio/translations",
+        dialect: "openai",
+        operation: Operation::Translations,
+        accounting: Some(Accounting { classes: SOUND, streams: false }),
+    },
+    Entry {
         path: "/models/{model}:countTokens",
         dialect: "gemini",
         operation: Operation::CountTokens,
@@ -107,7 +169,17 @@ const TABLE: &[Entry] = &[
         operation: Operation::Embeddings,
         accounting: Some(Accounting { classes: &[Class::Input, Class::ImageIn], streams: false }),
     },
+    // Whatever a provider's own API has beside those above.
+    Entry {
+        path: PASSTHROUGH,
+        dialect: "openai",
+        operation: Operation::Passthrough,
+        accounting: Some(Accounting { classes: TEXT, streams: true }),
+    },
 ];
+
+/// The provider's own API.
+pub const PASSTHROUGH: &str = "/passthrough/{provider}/{path}";
 
 /// A route that calls a model.
 pub struct InferenceRoute {
@@ -169,6 +241,14 @@ impl Routes {
                 .iter()
                 .find(|route| route.path.strip_prefix("/models/{model}:").is_some_and(|own| own == verb))
         })
+    }
+
+    /// How a provider's own API is accounted.
+    ///
+    /// # Panics
+    /// Never: the table has it.
+    pub fn passthrough(&self) -> &InferenceRoute {
+        self.0.iter().find(|route| route.path == PASSTHROUGH).expect("the table has this route")
     }
 
     /// All of them.

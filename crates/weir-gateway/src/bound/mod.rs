@@ -15,11 +15,18 @@
 //! | an answer ends at the limit that was sent, reasoning included, for each choice | OpenAI `max_completion_tokens`, Anthropic `max_tokens`, Gemini `maxOutputTokens` |
 //! | a rejected prediction is billed as output, beyond that limit | OpenAI, "Predicted outputs" |
 //!
+//! | a search unit of rerank is a query with up to 100 documents, of which one longer than 500 tokens, query included, counts as several | Cohere, "Pricing" and "Rerank best practices", 2026-11 |
+//! | a reranker reads the query again with each document | Voyage, Jina: `total_tokens`; recorded replies of llama.cpp |
+//! | an image made counts up to the `bound.image_out` of its model, and each partial one 100 tokens more | `config/providers`; OpenAI, "Image generation" |
+//! | WAV without compression plays as long as its header says, and MP3 has no less than 8 kbit a second | RIFF, ISO 11172-3 |
+//!
 //! Where a fact is missing there is no bound, and a call that a hard budget watches is refused.
 
 pub mod estimate;
 mod output;
 mod prompt;
+mod sound;
+pub(crate) mod units;
 mod walk;
 
 use std::sync::Arc;
@@ -64,12 +71,28 @@ pub enum Unbounded {
         /// What to change.
         hint: &'static str,
     },
+    /// The price is by the second, and how long the sound is does not show.
+    #[error(
+        "how long the sound is that `{0}` shall hear does not show before it is sent; send WAV or MP3 where a hard budget applies"
+    )]
+    Sound(String),
     /// An operation whose cost does not show in its request.
     #[error("what a call of `{0}` can cost does not show in its request")]
     Operation(&'static str),
 }
 
 impl Unbounded {
+    /// The same, of the target of this name.
+    fn of(self, name: String) -> Unbounded {
+        match self {
+            Unbounded::Price(_) => Unbounded::Price(name),
+            Unbounded::Output(_) => Unbounded::Output(name),
+            Unbounded::Prompt(_) => Unbounded::Prompt(name),
+            Unbounded::Sound(_) => Unbounded::Sound(name),
+            other => other,
+        }
+    }
+
     /// The error's code.
     pub fn code(&self) -> &'static str {
         match self {
@@ -96,10 +119,11 @@ impl Ceiling {
         let name = || format!("{}/{}", target.provider.name, target.model);
         let price = price.ok_or_else(|| Unbounded::Price(name()))?.clone();
         let tier = crate::dispatch::tier(call);
-        let prompt = Prompt::of(&call.request, &target.limits, &price).map_err(|error| match error {
-            Unbounded::Prompt(_) => Unbounded::Prompt(name()),
-            other => other,
-        })?;
+        let prompt = match call.request.operation.has_units() {
+            true => units::prompt(&call.request, target, &price),
+            false => Prompt::of(&call.request, &target.limits, &price),
+        };
+        let prompt = prompt.map_err(|error| error.of(name()))?;
         if !price.has_tier(tier) {
             return Err(Unbounded::Price(name()));
         }
@@ -121,7 +145,7 @@ impl Ceiling {
             prompt_tokens: self.prompt.tokens,
             output_tokens: output_tokens.saturating_add(self.prompt.more_output),
             classes: &classes[..count],
-            units: &[(Class::Search, self.prompt.searches)],
+            units: &[(Class::Search, self.prompt.searches), self.prompt.unit.unwrap_or((Class::Image, 0))],
             tier: self.tier,
         };
         self.price.bound(bound).map(|bound| bound.0)

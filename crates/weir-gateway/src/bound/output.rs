@@ -45,9 +45,11 @@ impl Output {
         let own = || route.max_output_tokens.or(target.output_limit);
         let (injected, lowered, each) = match client {
             Some(limit) => {
-                let lowered = wanted.cap.filter(|cap| *cap < limit);
+                let lowered = wanted.cap.filter(|cap| *cap < limit && request.verbatim.is_none());
                 (None, lowered, Some(lowered.unwrap_or(limit)))
             }
+            // What goes on as it came has no limit but its own.
+            None if request.verbatim.is_some() => (None, None, target.output_limit),
             None if wanted.limit || wanted.cap.is_some() => {
                 let left = context_left(request, target);
                 let limit = match (own(), left) {

@@ -24,6 +24,10 @@ pub struct Limits {
     pub wider: Option<(HeaderName, String, u64)>,
     /// It searches unasked, as often as it likes (`bound.searches: any`).
     pub searches: bool,
+    /// Tokens of a picture that it makes, at most (`bound.image_out`).
+    pub image_out: Option<u64>,
+    /// Seconds of sound that it hears at once, at most (`bound.seconds`).
+    pub seconds: Option<u64>,
 }
 
 /// What a prompt can count, at most.
@@ -35,6 +39,8 @@ pub struct Prompt {
     pub searches: u64,
     /// Tokens that are billed as output beyond the limit.
     pub more_output: u64,
+    /// What is counted in another unit than tokens, at most.
+    pub unit: Option<(Class, u64)>,
     /// The token classes that can occur, one bit each.
     classes: u16,
 }
@@ -57,6 +63,8 @@ impl Limits {
             image: number("bound.image"),
             wider,
             searches: descriptor.fact(model, "bound.searches") == Some("any"),
+            image_out: number("bound.image_out"),
+            seconds: number("bound.seconds"),
         }
     }
 
@@ -81,6 +89,7 @@ impl Prompt {
             tokens: (raw.len() as u64).saturating_add(REQUEST_OVERHEAD),
             searches: 0,
             more_output: 0,
+            unit: None,
             classes: PLAIN.iter().fold(0, |set, class| set | bit(*class)),
         };
         match request.operation {
@@ -103,6 +112,12 @@ impl Prompt {
         }
         prompt.add(found, limits, request)?;
         Ok(prompt)
+    }
+
+    /// Of tokens of every kind, and of one other unit.
+    pub(super) fn counted(tokens: u64, output: u64, unit: Option<(Class, u64)>) -> Prompt {
+        let classes = weir_wire::usage::TOKEN_CLASSES.iter().fold(0, |set, class| set | bit(*class));
+        Prompt { tokens, searches: 0, more_output: output, unit, classes }
     }
 
     /// Whether a token of this class can occur.

@@ -17,6 +17,9 @@ const MAX_REQUEST: usize = 1 << 20;
 /// The key of a call; `None` where its answer is neither looked up nor stored.
 pub(crate) fn of(call: &Call, plan: &Plan) -> Option<Key> {
     let request = &call.request;
+    if request.operation.has_units() {
+        return None;
+    }
     let replay = request.front().replay()?;
     let raw = request.raw();
     if raw.len() > MAX_REQUEST {

@@ -40,6 +40,10 @@ pub struct Account {
     tokens_seen: u64,
     /// The most tokens that can have been made.
     output_limit: Option<u64>,
+    /// About what the call uses, where it may be charged by other units than tokens.
+    expected: Option<Arc<Usage>>,
+    /// Whether it can cost nothing.
+    free: bool,
     /// Who watches what a stream spends.
     pub(super) watch: Option<Watch>,
     /// The provider's status.
@@ -64,6 +68,10 @@ pub struct Terms {
     pub prompt_bytes: usize,
     /// The most tokens that can be made.
     pub output_limit: Option<u64>,
+    /// About what the call uses, where it may be charged by other units than tokens.
+    pub expected: Option<Arc<Usage>>,
+    /// Whether it can cost nothing.
+    pub free: bool,
     /// When the call began, in microseconds since 1970.
     pub called_at: i64,
 }
@@ -91,6 +99,8 @@ impl Account {
             output_bytes: 0,
             tokens_seen: 0,
             output_limit: terms.output_limit,
+            expected: terms.expected,
+            free: terms.free,
             watch: None,
             upstream_status: None,
             upstream_request_id: None,
@@ -148,7 +158,30 @@ impl Account {
 
     /// What `usage` costs, in nano-dollars.
     pub fn cost(&self, usage: &Usage) -> Option<i64> {
-        self.price.as_ref()?.cost_in(usage, self.tier).map(|cost| cost.0)
+        if self.free {
+            return Some(0);
+        }
+        let price = self.price.as_ref()?;
+        if self.expected.is_some() {
+            return price.cost_in(&price.charged(usage, self.tier)?, self.tier).map(|cost| cost.0);
+        }
+        price.cost_in(usage, self.tier).map(|cost| cost.0)
+    }
+
+    /// What was reported of a call that may be charged by several units. Where none of them has a price, those that have
+    /// one are estimated.
+    fn measured(&self, reported: &Usage) -> (Usage, UsageSource, Option<&'static str>) {
+        let lacks = |price: &Arc<Price>| price.charged(reported, self.tier).is_none();
+        match self.expected.as_ref().filter(|_| self.price.as_ref().is_some_and(lacks)) {
+            None => (reported.clone(), UsageSource::Reported, None),
+            Some(expected) => {
+                let mut all = (**expected).clone();
+                for ((class, unit), count) in reported.iter() {
+                    all.set_in(class, unit, count);
+                }
+                (all, UsageSource::Estimated, Some("the provider reports nothing that has a price"))
+            }
+        }
     }
 
     /// Closes the account. Without a report, usage is estimated from what went by; what never got as far as an
@@ -166,6 +199,7 @@ impl Account {
         sent: bool,
     ) -> Outcome {
         let (usage, source, reason) = match (reported, state, self.upstream_status) {
+            (Some(usage), ..) if self.expected.is_some() => self.measured(usage),
             (Some(usage), ..) => (usage.clone(), UsageSource::Reported, None),
             (None, State::ClientGone, None) => {
                 (self.estimate(), UsageSource::Estimated, Some("the client left before the answer began"))
@@ -211,6 +245,9 @@ impl Account {
     }
 
     fn estimate(&self) -> Usage {
+        if let Some(expected) = &self.expected {
+            return (**expected).clone();
+        }
         let tokens = |bytes: usize| bytes.div_ceil(BYTES_PER_TOKEN) as u64;
         // A stream makes no more than is paid for, unless more was seen of it: a provider may not keep to the limit.
         let paid = self.watch.as_ref().map_or(u64::MAX, Watch::covered);
@@ -277,6 +314,11 @@ impl Account {
 
     /// `{"input":0.000012,"output":0.00004}`: what each class costs, in USD.
     fn put_details(&self, usage: &Usage, out: &mut String) {
+        let charged = match (&self.price, &self.expected) {
+            (Some(price), Some(_)) => price.charged(usage, self.tier),
+            _ => None,
+        };
+        let usage = charged.as_ref().unwrap_or(usage);
         let lines =
             self.price.as_ref().and_then(|price| price.breakdown(usage, self.tier)).unwrap_or_default();
         out.push('{');

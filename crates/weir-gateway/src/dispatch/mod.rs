@@ -2,6 +2,7 @@
 
 pub mod account;
 pub(crate) mod content;
+mod units;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
-use weir_adapter::{ProviderError, ReplyForm};
+use weir_adapter::{ProviderError, ReplyForm, WireBody};
 use weir_catalog::ServiceTier;
 use weir_ledger::State;
 use weir_wire::openai;
@@ -89,19 +90,28 @@ pub(crate) fn terms(encoded: &Encoded) -> Terms {
     let (attempt, call) = (&encoded.attempt, &encoded.attempt.call);
     Terms {
         provider: attempt.target.provider.name.clone(),
-        price: encoded.price.clone(),
+        // What is not known can't be priced: its cost is unknown, not 0.
+        price: encoded.price.clone().filter(|_| !units::is_unknown(call)),
         tier: tier(call),
-        show_cost: call.snapshot.settings.usage_cost,
+        show_cost: call.snapshot.settings.usage_cost && call.request.verbatim.is_none(),
         include_usage: call.request.peek().include_usage,
         prompt_bytes: call.request.raw().len(),
         output_limit: encoded.output.tokens,
+        free: crate::layers::encode::is_free(&call.request),
+        expected: call
+            .request
+            .operation
+            .has_units()
+            .then(|| Arc::new(crate::bound::units::expected(&call.request))),
         called_at: call.facts.started_at,
     }
 }
 
 /// Who watches the stream of a call that may not spend what it likes.
 fn watch(encoded: &Encoded) -> Option<Watch> {
-    let purse = encoded.purse.as_ref().filter(|_| encoded.attempt.call.request.peek().stream)?;
+    let request = &encoded.attempt.call.request;
+    // What is not charged by the length of a stream was set aside whole.
+    let purse = encoded.purse.as_ref().filter(|_| request.peek().stream && !request.operation.has_units())?;
     let limit = encoded.output.tokens.unwrap_or(u64::MAX);
     let covered = purse.step().map_or(limit, |step| limit.min(step));
     let ceiling = encoded.ceiling.as_ref().ok().filter(|_| purse.wanted().limit).cloned();
@@ -131,14 +141,22 @@ async fn send(mut encoded: Encoded, account: &mut Account) -> Result<Reply, Unse
     own_headers(&mut encoded);
     let deadline = call.progress.lock().deadline.unwrap_or_else(|| call.started + timeouts.total);
     let limits = Limits { deadline, total: deadline - call.started, cut: call.snapshot.cut.clone() };
-    let until = limits.until(timeouts.first_byte);
+    // The head of an answer to a form comes when its last byte has gone: at the client's pace.
+    let patience = match encoded.wire.body {
+        WireBody::Stream(_) => limits.total,
+        _ => timeouts.first_byte,
+    };
+    let until = limits.until(patience);
     let sent = provider.upstream.send_until(encoded.wire, until);
     let answer = match limits.unless_cut(sent).await.map_err(fail)? {
-        Some(answer) => answer.map_err(fail)?,
+        Some(answer) => answer.map_err(|error| units::unanswered(&call, account, error))?,
         None => return Err(fail(limits.late(timeouts.first_byte, Wait::FirstByte, until))),
     };
     account.upstream_status = Some(answer.status.as_u16());
     account.upstream_request_id = request_id(&answer.headers);
+    if call.request.verbatim.is_some() && !answer.status.is_success() {
+        return units::refused(&call, &target, answer, account, timeouts, &limits).await;
+    }
     if !answer.status.is_success() {
         // The status says enough: a body that does not come is an empty one.
         let patience = timeouts.first_token.min(ERROR_PATIENCE);
@@ -150,6 +168,9 @@ async fn send(mut encoded: Encoded, account: &mut Account) -> Result<Reply, Unse
         return Err(fail(
             ProviderError::nonsense("the provider sent a compressed answer that was not asked for").into(),
         ));
+    }
+    if call.request.operation.has_units() || call.request.verbatim.is_some() {
+        return units::answered(&call, &target, answer, account, timeouts, &limits).await;
     }
     let form = provider.adapter.reply_form(&call.request);
     if call.request.peek().stream && !is_json(&answer.headers) {
@@ -177,6 +198,19 @@ impl Limits {
     /// When a single wait is over.
     fn until(&self, limit: Duration) -> Instant {
         self.deadline.min(Instant::now() + limit)
+    }
+
+    /// How long a body is waited for.
+    fn patience(&self, call: &Call, timeouts: crate::snapshot::Timeouts) -> Patience {
+        Patience {
+            first_token: timeouts.first_token,
+            idle: timeouts.idle,
+            deadline: self.deadline.into(),
+            total: self.total,
+            keepalive: call.snapshot.settings.sse_keepalive,
+            drains: timeouts.drains,
+            cut: self.cut.clone(),
+        }
     }
 
     /// What a wait that ended at `until` was too long for.
@@ -215,7 +249,10 @@ fn own_headers(encoded: &mut Encoded) {
     let call = &encoded.attempt.call;
     let headers = &mut encoded.wire.headers;
     for (name, value) in &encoded.attempt.target.provider.headers {
-        headers.insert(name.clone(), value.clone());
+        // What a client says itself to the provider's own API goes before.
+        if call.request.verbatim.is_none() || !headers.contains_key(name) {
+            headers.insert(name.clone(), value.clone());
+        }
     }
     let id = call.id.attempt(encoded.attempt.ordinal).to_string();
     headers.insert(ATTEMPT_ID, HeaderValue::try_from(id).expect("hex digits and dashes"));
@@ -235,15 +272,7 @@ async fn stream(
         ReplyForm::Native(reader) => Form::Native(reader),
         ReplyForm::Foreign(decoder) => Form::Foreign(decoder, front.encoder(&call.request)),
     };
-    let patience = Patience {
-        first_token: timeouts.first_token,
-        idle: timeouts.idle,
-        deadline: limits.deadline.into(),
-        total: limits.total,
-        keepalive: call.snapshot.settings.sse_keepalive,
-        drains: timeouts.drains,
-        cut: limits.cut.clone(),
-    };
+    let patience = limits.patience(call, timeouts);
     let mut meter = Box::new(Meter::new(body, form, front, account.clone(), patience));
     if let Some(copies) = &call.progress.lock().copies {
         meter.copy_to(copies.tap());

@@ -72,8 +72,8 @@ where
         let options = &routed.call.options;
         let asked = options.max_cost.is_some() || options.session_budget.is_some();
         let set = routed.call.snapshot.spending.set();
-        let counts = routed.call.request.operation == weir_adapter::Operation::CountTokens;
-        if counts || !asked && set.is_empty() {
+        let free = super::encode::is_free(&routed.call.request);
+        if free || !asked && set.is_empty() {
             return inner.call(routed);
         }
         let budgets = self.budgets.clone();

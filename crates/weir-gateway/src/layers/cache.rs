@@ -199,6 +199,7 @@ impl CacheLayer {
         let body = match &mut reply.body {
             Body::Whole(bytes) => Source::Whole(bytes.clone()),
             Body::Stream(meter) => Source::Stream(meter.copied()),
+            Body::Passing(_) => Source::Stream(None),
         };
         reply.on_end(move |outcome| pending.end(&self.cache, &body, outcome));
     }

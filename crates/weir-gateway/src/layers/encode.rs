@@ -7,8 +7,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::Method;
 use tower::{Layer, Service};
-use weir_adapter::{Credential, EncodeError, EncodeOptions, WireRequest};
+use weir_adapter::{Credential, EncodeError, EncodeOptions, Operation, Verbatim, WireRequest};
 use weir_catalog::Price;
 use weir_config::UnknownPrice;
 use weir_ledger::budget::Charges;
@@ -49,8 +50,8 @@ impl Encoded {
     /// Why nobody knows.
     pub fn bound(&self) -> Result<i64, Unbounded> {
         let target = &self.attempt.target;
-        // Nobody charges for counting.
-        if self.attempt.call.request.operation == weir_adapter::Operation::CountTokens {
+        // Nobody charges for counting, nor for looking something up in the provider's own API.
+        if is_free(&self.attempt.call.request) {
             return Ok(0);
         }
         let name = || format!("{}/{}", target.provider.name, target.model);
@@ -119,7 +120,13 @@ pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
         include_usage: true,
         defaults: both.as_deref(),
     };
-    let wire = target.provider.adapter.encode(&call.request, &options).map_err(refused)?;
+    if call.request.operation == Operation::Embeddings {
+        within_inputs(&call.request, target)?;
+    }
+    let wire = match call.request.verbatim.as_deref() {
+        Some(verbatim) => as_it_came(verbatim),
+        None => target.provider.adapter.encode(&call.request, &options).map_err(refused)?,
+    };
     if !wire.dropped.is_empty() && refuses_dropped(call, route) {
         let param = wire.dropped.join(", ");
         let message = format!(
@@ -128,13 +135,52 @@ pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
         );
         return Err(AttemptError::Unsupported { param, message });
     }
-    if price.is_none() {
+    if price.is_none() && !is_free(&call.request) {
         unknown_price(call.snapshot.settings.unknown_price, target)?;
     }
     let ceiling = Ceiling::new(call, target, price.as_ref());
     let credential = target.provider.credentials.get(attempt.pass.key).clone();
     let charges = purse.as_ref().map(|purse| purse.charges().clone()).unwrap_or_default();
     Ok(Encoded { wire, credential, price, output, ceiling, purse, charges, attempt })
+}
+
+/// Sees to it that no more is embedded at once than the provider takes.
+fn within_inputs(request: &weir_adapter::Request, target: &Target) -> Result<(), AttemptError> {
+    let Some(most) = target.provider.descriptor.max_inputs else { return Ok(()) };
+    let (raw, members) = (request.raw(), &request.peek().members);
+    for name in ["input", "requests"] {
+        let Some(list) = members.value(raw, name).filter(|value| value.starts_with(b"[")) else { continue };
+        let first = list[1..].iter().find(|byte| !byte.is_ascii_whitespace());
+        // A list of numbers is one input.
+        if !first.is_some_and(|byte| matches!(byte, b'"' | b'[' | b'{')) {
+            continue;
+        }
+        let count = serde_json::from_slice::<Vec<serde::de::IgnoredAny>>(list).map_or(0, |list| list.len());
+        if count > most {
+            let message = format!(
+                "`{}` takes at most {most} inputs in one call, and there are {count}; make several calls of them",
+                target.provider.name
+            );
+            return Err(AttemptError::Unsupported { param: name.to_owned(), message });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a request can cost nothing, whatever a model's price says.
+pub(crate) fn is_free(request: &weir_adapter::Request) -> bool {
+    let looks = |verbatim: &Verbatim| {
+        !verbatim.known && [Method::GET, Method::HEAD, Method::DELETE].contains(&verbatim.method)
+    };
+    request.operation == Operation::CountTokens || request.verbatim.as_deref().is_some_and(looks)
+}
+
+/// A request to the provider's own API.
+fn as_it_came(verbatim: &Verbatim) -> WireRequest {
+    let mut wire = WireRequest::json(verbatim.path.clone(), verbatim.body.clone());
+    wire.method = verbatim.method.clone();
+    wire.headers.clone_from(&verbatim.headers);
+    wire
 }
 
 /// What admission wants of the output at this price. A whole answer can't be cut, so what the client wants to pay at

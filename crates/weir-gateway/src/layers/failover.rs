@@ -152,6 +152,13 @@ impl<'c> Tour<'c> {
         }
         note(self.call, target, &failed);
         self.tries[at] += 1;
+        if self.call.request.is_spent() {
+            // The form went out, and is not kept.
+            self.ahead.clear();
+            self.again.clear();
+            self.failure = Some((failed.error, at));
+            return;
+        }
         let class = class(&failed.error);
         let again = asks_again(&failed.error);
         if let Some(asked) = again {

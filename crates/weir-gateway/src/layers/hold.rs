@@ -130,7 +130,10 @@ fn within_max_cost(encoded: &Encoded, purse: &Purse) -> Result<(), AttemptError>
     let target = &encoded.attempt.target;
     let name = || format!("{}/{}", target.provider.name, target.model);
     let price = encoded.price.as_ref().ok_or_else(|| Unbounded::Price(name()))?;
-    let likely = estimate::cost(&encoded.attempt.call, price).ok_or_else(|| Unbounded::Price(name()))?;
+    let likely = match encoded.attempt.call.request.operation.has_units() {
+        true => encoded.bound()?,
+        false => estimate::cost(&encoded.attempt.call, price).ok_or_else(|| Unbounded::Price(name()))?,
+    };
     if likely.saturating_add(purse.spent()) > most {
         return Err(AttemptError::MaxCost(format!(
             "the call would cost about {} USD at {}, and `x-weir-max-cost` allows {}; shorten it, lower `max_tokens`, or allow more",

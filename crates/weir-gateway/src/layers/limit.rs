@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tower::{Layer, Service};
-use weir_adapter::Operation;
 
 use super::{Future, take_ready};
 use crate::call::Call;
@@ -155,7 +154,7 @@ fn asks(call: &Call) -> Asks {
 fn estimate(call: &Call) -> u64 {
     let request = &call.request;
     let prompt = request.raw().len() as u64 / 4;
-    if request.operation == Operation::Embeddings {
+    if !crate::bound::makes_tokens(request.operation) {
         return prompt;
     }
     let peek = request.peek();

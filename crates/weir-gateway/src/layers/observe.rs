@@ -64,7 +64,8 @@ where
             let mut watched = Watched::begin(call.clone(), metrics, &ledger)?;
             match inner.call(call).await {
                 Ok(mut reply) => {
-                    watched.status = 200;
+                    let own = reply.head.as_ref().and_then(|head| head.status);
+                    watched.status = own.map_or(200, |status| status.as_u16());
                     watched.overhead = Some(watched.call.overhead(Instant::now()));
                     end_with(&mut reply, watched, &ledger).await;
                     Ok(reply)
@@ -108,6 +109,7 @@ async fn end_with(reply: &mut Reply, mut watched: Watched, ledger: &Ledger) {
     match &mut reply.body {
         Body::Whole(_) => wait().await,
         Body::Stream(meter) => meter.hold_end(wait),
+        Body::Passing(passing) => passing.hold_end(wait),
     }
 }
 

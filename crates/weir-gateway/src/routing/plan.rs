@@ -114,7 +114,9 @@ fn arrange(
     let operation = call.request.operation;
     let preferences = call.options.preferences.as_deref();
     let mut targets: SmallVec<[Arc<Target>; 4]> = SmallVec::new();
-    for target in route.targets.iter().filter(|target| target.provider.adapter.serves(operation)) {
+    let verbatim = call.request.verbatim.is_some();
+    let serves = |target: &&Arc<Target>| verbatim || target.provider.adapter.serves(operation);
+    for target in route.targets.iter().filter(serves) {
         match preferences.and_then(|preferences| preferences.refuses(target)) {
             None => targets.push(target.clone()),
             Some(why) => refused.push((target.clone(), why)),

@@ -2,5 +2,8 @@
 
 pub mod address;
 pub mod caller;
+pub mod form;
 pub mod gemini;
+pub mod passthrough;
 pub mod request;
+pub mod upload;

@@ -20,9 +20,9 @@ use super::gemini;
 use crate::routes::InferenceRoute;
 
 /// How long a body may take to arrive, beside the time that its size takes at the slowest pace allowed.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// The slowest pace of a body, in bytes per second.
-const BODY_PACE: u64 = 16 << 10;
+pub(super) const BODY_PACE: u64 = 16 << 10;
 /// How much of a body that is too large is still read, and thrown away, in bytes and in time. A client that is still
 /// writing when its connection closes sees a reset instead of the answer.
 const THROWN_AWAY: usize = 64 << 20;
@@ -109,7 +109,7 @@ fn broken() -> GatewayError {
 }
 
 /// Reads on without keeping anything.
-async fn throw_away(body: &mut Incoming) {
+pub(super) async fn throw_away(body: &mut Incoming) {
     let all = async {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {
@@ -159,6 +159,24 @@ pub fn request(
         body = without_preferences(&peek, &body);
         peek = route.front.peek(route.operation, head, &body)?;
     }
+    let request = made(route, head, body, peek);
+    Ok((request, preferences.map(Arc::new)))
+}
+
+/// The request, whatever stands in it for weir.
+///
+/// # Errors
+/// A body that the client's dialect does not allow.
+pub fn peeked(route: &InferenceRoute, head: &Parts, body: Bytes) -> Result<Request, GatewayError> {
+    let body = match route.front.dialect() == weir_adapter_gemini::front::DIALECT {
+        true => gemini::with_model(head.uri.path(), body)?,
+        false => body,
+    };
+    let peek = route.front.peek(route.operation, head, &body)?;
+    Ok(made(route, head, body, peek))
+}
+
+fn made(route: &InferenceRoute, head: &Parts, body: Bytes, peek: Peek) -> Request {
     let mut request = Request::new(route.operation, route.front.clone(), body, peek);
     for name in route.front.forwarded_headers() {
         for value in head.headers.get_all(*name) {
@@ -166,7 +184,7 @@ pub fn request(
         }
     }
     request.query = head.uri.query().map(str::to_owned);
-    Ok((request, preferences.map(Arc::new)))
+    request
 }
 
 /// What the request itself says about who may serve it.

@@ -15,6 +15,7 @@ use weir_ledger::{CallId, Facts};
 
 use crate::app::App;
 use crate::extract;
+use crate::extract::passthrough::Through;
 use crate::handlers::{count, gemini_array, responses};
 use crate::idempotency;
 use crate::respond::{self, ResponseBody};
@@ -26,11 +27,36 @@ pub async fn serve(
     route: &InferenceRoute,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
+    serve_as(app, route, None, request).await
+}
+
+/// Answers one request for a provider's own API.
+pub async fn pass_through(app: &Arc<App>, request: Request<Incoming>) -> Response<ResponseBody> {
+    let snapshot = app.snapshot.load_full();
+    let found = extract::caller::caller(&snapshot.keys, request.headers())
+        .and_then(|_| extract::passthrough::find(&app.routes, &snapshot, request.method(), request.uri()));
+    match found {
+        Ok((through, route)) => serve_as(app, route, Some(through), request).await,
+        Err(error) => {
+            app.metrics.refused(error.words().code.as_deref().unwrap_or("other"));
+            let request_id = extract::request::request_id(request.headers(), || CallId::now().to_string());
+            respond::error(app.routes.passthrough().front.as_ref(), Some(&request_id), None, &error)
+        }
+    }
+}
+
+async fn serve_as(
+    app: &Arc<App>,
+    route: &InferenceRoute,
+    through: Option<Through>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
     let started = Instant::now();
     let id = CallId::now();
     let (head, body) = request.into_parts();
     let request_id = extract::request::request_id(&head.headers, || id.to_string());
-    let admitted = admit(app, route, &head, body, Begun { id, started, request_id: &request_id }).await;
+    let admitted =
+        admit(app, route, through, &head, body, Begun { id, started, request_id: &request_id }).await;
     match admitted {
         Err(error) => {
             app.metrics.refused(error.words().code.as_deref().unwrap_or("other"));
@@ -113,6 +139,7 @@ struct Begun<'r> {
 async fn admit(
     app: &App,
     route: &InferenceRoute,
+    through: Option<Through>,
     head: &Parts,
     body: Incoming,
     begun: Begun<'_>,
@@ -125,12 +152,28 @@ async fn admit(
     let seat = app.overload.admit(tenant)?;
     let hops = extract::request::hops(headers)?;
     let mut options = extract::request::options(headers)?;
-    let bytes = extract::request::body(head, body, snapshot.settings.max_body, &app.overload).await?;
-    let (bytes, draft) = match route.front.dialect() == weir_adapter_openai::responses::DIALECT {
+    let limit = snapshot.settings.max_body;
+    let form = match route.operation.takes_files() && through.is_none() {
+        true => extract::upload::kind(head),
+        false => None,
+    };
+    let (bytes, upload) = match form {
+        Some(kind) => {
+            let form = extract::upload::read(head, body, kind, limit, &app.overload).await?;
+            (form.fields, Some(Arc::new(form.upload)))
+        }
+        None => (extract::request::body(head, body, limit, &app.overload).await?, None),
+    };
+    let keeps = route.front.dialect() == weir_adapter_openai::responses::DIALECT && through.is_none();
+    let (bytes, draft) = match keeps {
         true => responses::prepare(app, &caller, bytes).await?,
         false => (bytes, None),
     };
-    let (mut request, preferences) = extract::request::request(route, head, bytes)?;
+    let (mut request, preferences) = match through {
+        Some(through) => (through.request(route, head, bytes)?, None),
+        None => extract::request::request(route, head, bytes)?,
+    };
+    request.upload = upload;
     options.preferences = preferences;
     options.strategy = weir_gateway::layers::route::suffix(&snapshot, request.model()).1;
     request.id = id.to_string();

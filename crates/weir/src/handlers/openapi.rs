@@ -1,20 +1,26 @@
 //! `GET /openapi.json`: what weir serves, described from the table of routes.
 
 use serde_json::{Map, Value, json};
+use weir_adapter::Operation;
 
 use crate::adapters::FRONTS;
-use crate::routes::Routes;
+use crate::routes::{InferenceRoute, Routes};
 
 /// The description.
 pub fn document() -> Value {
     let mut paths = Map::new();
     if let Ok(routes) = Routes::new(FRONTS) {
         for route in routes.iter() {
-            let version = if route.front.dialect() == "gemini" { "/v1beta" } else { "/v1" };
-            paths.insert(
-                format!("{version}{}", route.path),
-                inference(route.path, route.front.dialect(), route.accounting.streams),
-            );
+            if route.operation == Operation::Passthrough {
+                paths.insert(route.path.to_owned(), passthrough());
+                continue;
+            }
+            let version = match route.front.dialect() {
+                "gemini" => "/v1beta",
+                _ if route.path.starts_with("/v2/") => "",
+                _ => "/v1",
+            };
+            paths.insert(format!("{version}{}", route.path), inference(route));
         }
     }
     let get = |summary: &str, parameters: Value| json!({ "get": { "summary": summary, "parameters": parameters, "responses": responses() } });
@@ -58,29 +64,54 @@ pub fn document() -> Value {
     })
 }
 
-fn inference(path: &str, dialect: &str, streams: bool) -> Value {
+fn passthrough() -> Value {
+    let parameter =
+        |name: &str| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } });
+    let call = json!({
+        "summary": "The provider's own API below its base URL; the provider's key is put on, its answer comes as it is",
+        "responses": responses(),
+    });
+    json!({
+        "parameters": [parameter("provider"), parameter("path")],
+        "get": call, "post": call, "put": call, "patch": call, "delete": call,
+    })
+}
+
+fn inference(route: &InferenceRoute) -> Value {
+    let (path, dialect) = (route.path, route.front.dialect());
     let mut content = Map::new();
     content.insert("application/json".into(), json!({ "schema": { "type": "object" } }));
-    if streams {
+    if route.operation == Operation::Speech {
+        content.insert("audio/*".into(), json!({ "schema": { "type": "string", "format": "binary" } }));
+    }
+    if route.accounting.streams {
         content.insert("text/event-stream".into(), json!({ "schema": { "type": "string" } }));
     }
     let mut answers = responses();
     answers["200"] =
         json!({ "description": format!("the answer, in {dialect}'s format"), "content": content });
     let required: &[&str] = match path {
-        "/embeddings" | "/responses" => &["model", "input"],
-        "/completions" => &["model", "prompt"],
+        "/embeddings" | "/responses" | "/audio/speech" => &["model", "input"],
+        "/moderations" => &["input"],
+        "/rerank" | "/v2/rerank" => &["model", "query", "documents"],
+        "/completions" | "/images/generations" | "/images/edits" => &["model", "prompt"],
+        "/images/variations" => &["model", "image"],
+        "/audio/transcriptions" | "/audio/translations" => &["model", "file"],
         path if path.ends_with(":embedContent") => &["content"],
         path if path.ends_with(":batchEmbedContents") => &["requests"],
         path if path.starts_with("/models/") => &["contents"],
         "/messages" => &["model", "messages", "max_tokens"],
         _ => &["model", "messages"],
     };
+    let schema = json!({ "type": "object", "required": required, "properties": { "model": { "type": "string" }, "stream": { "type": "boolean" } } });
+    let mut body = Map::new();
+    if route.operation.takes_files() {
+        body.insert("multipart/form-data".into(), json!({ "schema": schema.clone() }));
+    }
+    body.insert("application/json".into(), json!({ "schema": schema }));
     json!({ "post": {
         "summary": format!("Calls a model; the body is {dialect}'s, passed on as sent where the provider speaks the same dialect"),
-        "requestBody": { "required": true, "content": { "application/json": { "schema": {
-            "type": "object", "required": required, "properties": { "model": { "type": "string" }, "stream": { "type": "boolean" } },
-        } } } },
+        "requestBody": { "required": true, "content": body },
         "responses": answers,
     } })
 }

@@ -65,6 +65,10 @@ pub struct Call {
     pub usage_source: String,
     /// Its cost.
     pub cost_nanousd: Option<i64>,
+    /// What was asked.
+    pub operation: String,
+    /// What is not counted in tokens, as JSON.
+    pub units: Option<String>,
     /// Its tokens.
     #[serde(flatten)]
     pub tokens: Tokens,
@@ -113,8 +117,10 @@ const ATTEMPTS: [&str; 20] = [
     "audio_out",
 ];
 
-const CALLS: [&str; 17] = [
+const CALLS: [&str; 19] = [
     "id",
+    "operation",
+    "units",
     "request_id",
     "status",
     "end",
