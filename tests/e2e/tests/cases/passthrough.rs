@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use weir_e2e::{Answer, Bench, Weir, client};
+use weir_e2e::{Answer, Bench, PROVIDER_KEY, Weir, client};
 
 const KEYS: &str = "keys: [{ name: all, key: the-clients-own }, { name: few, key: f, models: [openai/gpt-4o-mini] }, { name: poor, key: p, budgets: [{ limit: 0.5, period: total }] }]\n";
 const OWN: (&str, &str) = ("authorization", "Bearer the-clients-own");
@@ -47,7 +47,8 @@ async fn a_providers_own_api_is_reached_with_its_own_key() {
         assert!(own.contains(name), "{name} has no business there: {names:?}");
     }
     let text = format!("{:?}", sent.headers);
-    assert!(text.contains("Bearer sim-key") && !text.contains("the-clients-own"), "{text}");
+    let own = format!("Bearer {PROVIDER_KEY}");
+    assert!(text.contains(&own) && !text.contains("the-clients-own"), "{text}");
     let none = get(&bench, "/passthrough/openai/models", &[]).await;
     assert_eq!(none.status, 401);
     let unknown = get(&bench, "/passthrough/nobody/models", &[OWN]).await;
