@@ -283,6 +283,13 @@ impl Descriptor {
 
 /// Whether `pattern`, in which `*` stands for any text, matches all of `text`.
 pub fn matches(pattern: &str, text: &str) -> bool {
+    // Most patterns begin with other letters than the text: no more is looked at then.
+    if let (Some(wanted), Some(found)) = (pattern.as_bytes().first(), text.as_bytes().first())
+        && wanted != found
+        && *wanted != b'*'
+    {
+        return false;
+    }
     let Some((head, tail)) = pattern.split_once('*') else { return pattern == text };
     let Some(rest) = text.strip_prefix(head) else { return false };
     (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| matches(tail, &rest[at..]))

@@ -153,7 +153,8 @@ pub struct Request {
     front: Arc<dyn Front>,
     raw: Bytes,
     peek: Peek,
-    typed: OnceLock<Result<openai::Request, InvalidRequest>>,
+    /// Boxed: most calls never have it, and a request moves a few times.
+    typed: OnceLock<Box<Result<openai::Request, InvalidRequest>>>,
 }
 
 impl Request {
@@ -205,7 +206,8 @@ impl Request {
 
     /// The body in OpenAI's form: parsed once, and only if asked.
     pub fn typed(&self) -> Result<&openai::Request, InvalidRequest> {
-        self.typed.get_or_init(|| self.front.decode(self.operation, &self.raw)).as_ref().map_err(Clone::clone)
+        let decode = || Box::new(self.front.decode(self.operation, &self.raw));
+        self.typed.get_or_init(decode).as_ref().as_ref().map_err(Clone::clone)
     }
 }
 

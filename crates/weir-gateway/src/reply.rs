@@ -44,7 +44,8 @@ pub struct Reply {
     /// The body.
     pub body: Body,
     /// How it ended, where it has ended already: a whole reply has.
-    ended: Option<Outcome>,
+    /// Boxed, because a reply moves through all layers.
+    ended: Option<Box<Outcome>>,
     /// What it is, beside its body, where it is not simply JSON or events under status 200.
     pub head: Option<Box<ReplyHead>>,
 }
@@ -73,7 +74,7 @@ pub enum Body {
 impl Reply {
     /// A whole reply, ended.
     pub fn whole(body: Bytes, outcome: Outcome) -> Reply {
-        Reply { body: Body::Whole(body), ended: Some(outcome), head: None }
+        Reply { body: Body::Whole(body), ended: Some(Box::new(outcome)), head: None }
     }
 
     /// A stream that has begun.
@@ -106,7 +107,7 @@ impl Reply {
 
     /// How it ended, where it has ended already.
     pub fn outcome(&self) -> Option<&Outcome> {
-        self.ended.as_ref()
+        self.ended.as_deref()
     }
 }
 

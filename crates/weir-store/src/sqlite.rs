@@ -1,18 +1,20 @@
-//! Rows in a SQLite file: one connection that writes, a few that read beside it.
+//! Rows in a SQLite file: one connection at a time that writes (`writer` inserts rows), a few that read beside it.
 //!
 //! The journal is a WAL and each commit is synced: the spool lets go of rows once they are here, so "here" has to
 //! survive the machine. A batch is one commit, so that is a few syncs a second.
 
-mod inserts;
+mod sheet;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use sqlx::query::Query;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Connection, Row};
+use sqlx::{AssertSqlSafe, Connection, Row, Sqlite};
 use weir_ledger::accounts::{
     Account, AccountStore, Accounts, AuditEntry, Change, Changed, Kind, Notices, Repeatable, Slice,
 };
@@ -23,16 +25,14 @@ use weir_ledger::{
     Totals, Written,
 };
 
-use self::inserts::{ADD_BY, ADD_DAILY, INSERT_ATTEMPTS, INSERT_CALLS, Statement, chunks};
+use self::writer::{RowWriter, WriteError};
 use crate::accounts::{self, Session};
-use crate::budgets;
 use crate::error::{self, OpenError};
 use crate::migrate;
 use crate::query::{self, Arg, Database, Dialect};
 use crate::recent;
 use crate::responses;
-use crate::rollup::{Replayed, Rollup};
-use crate::rows::{Columns, attempt_cells, call_cells};
+use crate::rows::Columns;
 use crate::{spend, totals};
 
 /// How long SQLite waits for another process's lock.
@@ -50,6 +50,7 @@ const CHECKPOINT_PAGES: u32 = 4_000;
 pub struct SqliteStore {
     pub(crate) writer: SqlitePool,
     pub(crate) readers: SqlitePool,
+    rows: RowWriter,
     path: PathBuf,
 }
 
@@ -67,10 +68,7 @@ impl SqliteStore {
             .busy_timeout(BUSY);
         let pool =
             SqlitePoolOptions::new().acquire_timeout(WRITE_PATIENCE).max_connections(1).min_connections(1);
-        let writer = options
-            .clone()
-            .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
-            .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string());
+        let writer = options.clone().pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string());
         let writer = pool.connect_with(writer).await.map_err(OpenError::unavailable)?;
         if let Err(error) = migrate::sqlite().run(&writer).await {
             let found = schema(&writer).await.ok();
@@ -79,7 +77,8 @@ impl SqliteStore {
         }
         let readers = SqlitePoolOptions::new().acquire_timeout(READ_PATIENCE).max_connections(4);
         let readers = readers.connect_lazy_with(options.read_only(true).create_if_missing(false));
-        Ok(SqliteStore { writer, readers, path: path.to_owned() })
+        let rows = RowWriter::open(path).map_err(OpenError::unavailable)?;
+        Ok(SqliteStore { writer, readers, rows, path: path.to_owned() })
     }
 
     /// Where the file is.
@@ -94,67 +93,13 @@ impl SqliteStore {
         Ok(lines.filter(|line| line != "ok").collect())
     }
 
-    async fn write_batch(&self, batch: &Batch) -> Result<Written, sqlx::Error> {
-        let mut connection = self.writer.acquire().await?;
-        if let Some(written) = write_new(&mut connection, batch).await? {
-            return Ok(written);
-        }
-        write_missing(&mut connection, batch).await
+    async fn write_batch(&self, batch: &Batch) -> Result<Written, WriteError> {
+        self.rows.write(batch, self.writer.acquire().await?).await
     }
-}
-
-/// Writes rows that are all new, as they nearly always are; writes nothing and answers `None` if some are not.
-async fn write_new(connection: &mut SqliteConnection, batch: &Batch) -> Result<Option<Written>, sqlx::Error> {
-    let calls: Vec<_> = batch.calls.iter().map(call_cells).collect();
-    let attempts: Vec<_> = batch.attempts.iter().map(attempt_cells).collect();
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut new = 0;
-    for (inserts, rows) in [(&*INSERT_CALLS, &calls), (&*INSERT_ATTEMPTS, &attempts)] {
-        for chunk in chunks(rows) {
-            new += inserts.of(chunk)?.execute(&mut *tx).await?.rows_affected();
-        }
-    }
-    if new != batch.len() as u64 {
-        tx.rollback().await?;
-        return Ok(None);
-    }
-    add_sums(&mut tx, &Rollup::of(batch, &Replayed::default())).await?;
-    budgets::sqlite::charge(&mut tx, batch.instance, &batch.debits(|_| false)).await?;
-    tx.commit().await?;
-    Ok(Some(Written { new, replayed: 0 }))
-}
-
-/// Writes rows some of which may be there, one by one, to learn which.
-async fn write_missing(connection: &mut SqliteConnection, batch: &Batch) -> Result<Written, sqlx::Error> {
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut old = Replayed::default();
-    for row in &batch.calls {
-        if INSERT_CALLS.of(&[call_cells(row)])?.execute(&mut *tx).await?.rows_affected() == 0 {
-            old.calls.insert(row.id);
-        }
-    }
-    for row in &batch.attempts {
-        if INSERT_ATTEMPTS.of(&[attempt_cells(row)])?.execute(&mut *tx).await?.rows_affected() == 0 {
-            old.attempts.insert(row.id);
-        }
-    }
-    add_sums(&mut tx, &Rollup::of(batch, &old)).await?;
-    budgets::sqlite::charge(&mut tx, batch.instance, &batch.debits(|id| old.attempts.contains(&id))).await?;
-    tx.commit().await?;
-    Ok(Written { new: batch.len() as u64 - old.len(), replayed: old.len() })
-}
-
-async fn add_sums(connection: &mut SqliteConnection, rollup: &Rollup<'_>) -> Result<(), sqlx::Error> {
-    for (add, lines) in [(&*ADD_DAILY, rollup.daily()), (&*ADD_BY, rollup.by())] {
-        for chunk in chunks(&lines) {
-            add.of(chunk)?.execute(&mut *connection).await?;
-        }
-    }
-    Ok(())
 }
 
 /// A statement with its values.
-fn statement<'q>(sql: String, args: Vec<Arg>) -> Statement<'q> {
+fn statement<'q>(sql: String, args: Vec<Arg>) -> Query<'q, Sqlite, SqliteArguments> {
     args.into_iter().fold(sqlx::query(AssertSqlSafe(sql)), |statement, arg| match arg {
         Arg::Int(value) => statement.bind(value),
         Arg::Text(value) => statement.bind(value),
@@ -294,7 +239,13 @@ impl Columns for SqliteRow {
 
 impl Store for SqliteStore {
     fn write<'a>(&'a self, batch: &'a Batch) -> Answer<'a, Written> {
-        Box::pin(within("write rows", WRITE_PATIENCE, self.write_batch(batch)))
+        Box::pin(async {
+            let doing = "write rows";
+            match tokio::time::timeout(WRITE_PATIENCE, self.write_batch(batch)).await {
+                Ok(written) => written.map_err(|error| error.told(doing)),
+                Err(elapsed) => Err(error::unavailable(doing, elapsed)),
+            }
+        })
     }
 
     fn call<'a>(&'a self, id_or_request_id: &'a str) -> Answer<'a, Option<CallRecord>> {
@@ -337,6 +288,7 @@ impl Store for SqliteStore {
         Box::pin(async {
             self.readers.close().await;
             self.writer.close().await;
+            self.rows.close();
             Ok(())
         })
     }

@@ -24,6 +24,7 @@ use weir_adapter::InvalidRequest;
 use weir_gateway::{Call, GatewayError};
 
 use crate::app::App;
+use crate::extract::request::one;
 use crate::respond::ResponseBody;
 use share::{Share, Turn};
 use table::{Claim, Fate, Hash, Ticket};
@@ -82,6 +83,9 @@ impl From<Refusal> for GatewayError {
 /// # Errors
 /// One that is empty, too long, twice there or not visible ASCII.
 pub fn key(headers: &HeaderMap) -> Result<Option<String>, GatewayError> {
+    if one(headers, HEADER).is_none() {
+        return Ok(None);
+    }
     let mut all = headers.get_all(HEADER).iter();
     let Some(value) = all.next() else { return Ok(None) };
     let text = value.to_str().ok().map(str::trim).filter(|text| (1..=MAX_KEY).contains(&text.len()));

@@ -136,8 +136,8 @@ struct Came {
 impl Came {
     fn of(request: &Request<Incoming>) -> Came {
         let mut forwarded = HeaderMap::new();
-        for line in request.headers().get_all(address::FORWARDED) {
-            forwarded.append(address::FORWARDED, line.clone());
+        for (name, line) in request.headers().iter().filter(|(name, _)| name.as_str() == address::FORWARDED) {
+            forwarded.append(name, line.clone());
         }
         Came { method: request.method().clone(), uri: request.uri().clone(), forwarded }
     }

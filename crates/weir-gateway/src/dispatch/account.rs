@@ -1,9 +1,10 @@
 //! The account of one attempt: what was seen of it, what it used, what it costs.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use memchr::memmem::Finder;
 use serde_json::{Map, Number, Value};
 use weir_catalog::{Price, ServiceTier};
 use weir_ledger::{State, UsageSource};
@@ -261,7 +262,8 @@ impl Account {
     pub fn with_cost(&self, frame: &Bytes, end: usize, usage: &Usage) -> Option<Bytes> {
         let cost = self.shown(usage)?;
         let open = memchr::memrchr(b'{', &frame[..end])?;
-        if memchr::memmem::find(frame, b"\"cost\"").is_some() {
+        static COST: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"cost\""));
+        if COST.find(frame).is_some() {
             return None;
         }
         let comma =

@@ -43,7 +43,7 @@ pub struct Failed {
     /// Why.
     pub error: AttemptError,
     /// How the attempt's row closes; `None` where nothing was dispatched.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<Box<Outcome>>,
 }
 
 impl From<AttemptError> for Failed {
@@ -56,7 +56,7 @@ impl From<AttemptError> for Failed {
 #[derive(Debug, Clone, Default)]
 pub struct Dispatch;
 
-impl tower::Service<Encoded> for Dispatch {
+impl tower::Service<Box<Encoded>> for Dispatch {
     type Response = Reply;
     type Error = Failed;
     type Future = Pin<Box<dyn Future<Output = Result<Reply, Failed>> + Send>>;
@@ -65,7 +65,7 @@ impl tower::Service<Encoded> for Dispatch {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, encoded: Encoded) -> Self::Future {
+    fn call(&mut self, encoded: Box<Encoded>) -> Self::Future {
         Box::pin(async move {
             let started = Instant::now();
             let call = encoded.attempt.call.clone();
@@ -79,7 +79,7 @@ impl tower::Service<Encoded> for Dispatch {
             let mut progress = call.progress.lock();
             progress.waited += waited;
             result.map_err(|(error, outcome)| Failed {
-                outcome: Some(outcome.unwrap_or_else(|| account.fail(&error, None))),
+                outcome: Some(Box::new(outcome.unwrap_or_else(|| account.fail(&error, None)))),
                 error,
             })
         })
@@ -128,7 +128,7 @@ pub(crate) fn tier(call: &Call) -> ServiceTier {
 /// An error, with its outcome where the account has been closed already.
 type Unsent = (AttemptError, Option<Outcome>);
 
-async fn send(mut encoded: Encoded, account: &mut Account) -> Result<Reply, Unsent> {
+async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply, Unsent> {
     let attempt = &encoded.attempt;
     let (call, target, timeouts) = (attempt.call.clone(), attempt.target.clone(), attempt.route.timeouts);
     let fail = |error: AttemptError| (error, None);
@@ -367,7 +367,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn request_id(headers: &HeaderMap) -> Option<Arc<str>> {
-    let names = ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id"];
-    let value = names.iter().find_map(|name| headers.get(*name))?;
+    const NAMES: [&str; 4] = ["x-request-id", "request-id", "x-amzn-requestid", "apim-request-id"];
+    // Of the few headers that there are, comparing each is cheaper than hashing four names.
+    let rank = |name: &HeaderName| NAMES.iter().position(|own| *own == name.as_str());
+    let known = headers.iter().filter_map(|(name, value)| Some((rank(name)?, value)));
+    let (_, value) = known.min_by_key(|(rank, _)| *rank)?;
     value.to_str().ok().filter(|text| text.len() <= 200).map(Arc::from)
 }

@@ -4,6 +4,7 @@
 //! and so was no attempt.
 
 use std::borrow::Cow;
+use std::future::ready;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -14,7 +15,7 @@ use weir_catalog::Price;
 use weir_config::UnknownPrice;
 use weir_ledger::budget::Charges;
 
-use super::{Future, take_ready};
+use super::Future;
 use crate::bound::{Ceiling, Output, Unbounded, Wanted, estimate};
 use crate::call::{Attempt, Call};
 use crate::dispatch::Failed;
@@ -81,8 +82,7 @@ impl<S> Layer<S> for EncodeLayer {
 
 impl<S> Service<Attempt> for Encode<S>
 where
-    S: Service<Encoded, Response = Reply, Error = Failed> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Box<Encoded>, Response = Reply, Error = Failed, Future = Future<Reply, Failed>>,
 {
     type Response = Reply;
     type Error = Failed;
@@ -93,11 +93,11 @@ where
     }
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
-        let mut inner = take_ready(&mut self.inner);
-        Box::pin(async move {
-            let encoded = encode(attempt)?;
-            inner.call(encoded).await
-        })
+        match encode(attempt) {
+            // Boxed, because it passes through several layers: each would move all of it.
+            Ok(encoded) => self.inner.call(Box::new(encoded)),
+            Err(error) => Box::pin(ready(Err(error.into()))),
+        }
     }
 }
 

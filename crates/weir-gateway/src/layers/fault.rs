@@ -37,9 +37,9 @@ impl<S> Layer<S> for FaultLayer {
     }
 }
 
-impl<S> Service<Encoded> for Fault<S>
+impl<S> Service<Box<Encoded>> for Fault<S>
 where
-    S: Service<Encoded, Response = Reply, Error = Failed, Future = Future<Reply, Failed>>
+    S: Service<Box<Encoded>, Response = Reply, Error = Failed, Future = Future<Reply, Failed>>
         + Clone
         + Send
         + 'static,
@@ -52,7 +52,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, encoded: Encoded) -> Self::Future {
+    fn call(&mut self, encoded: Box<Encoded>) -> Self::Future {
         let fault = encoded.attempt.target.traits.fault;
         let hit = fault.filter(|fault| rand::rng().random_range(0..1_000_000) < fault.millionths);
         let mut inner = take_ready(&mut self.inner);
@@ -70,7 +70,7 @@ where
             let error: AttemptError = adapter.error(status, &HeaderMap::new(), BODY).into();
             let mut account = Account::open(terms(&encoded), started);
             account.upstream_status = Some(status.as_u16());
-            Err(Failed { outcome: Some(account.fail(&error, None)), error })
+            Err(Failed { outcome: Some(Box::new(account.fail(&error, None))), error })
         })
     }
 }

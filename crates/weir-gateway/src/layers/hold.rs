@@ -46,9 +46,9 @@ impl<S> Layer<S> for HoldLayer {
     }
 }
 
-impl<S> Service<Encoded> for Hold<S>
+impl<S> Service<Box<Encoded>> for Hold<S>
 where
-    S: Service<Encoded, Response = Reply, Error = Failed, Future = Future<Reply, Failed>>
+    S: Service<Box<Encoded>, Response = Reply, Error = Failed, Future = Future<Reply, Failed>>
         + Clone
         + Send
         + 'static,
@@ -61,7 +61,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut encoded: Encoded) -> Self::Future {
+    fn call(&mut self, mut encoded: Box<Encoded>) -> Self::Future {
         let mut inner = take_ready(&mut self.inner);
         let Some(purse) = encoded.purse.clone() else { return inner.call(encoded) };
         let budgets = self.budgets.clone();

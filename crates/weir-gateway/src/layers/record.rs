@@ -35,9 +35,9 @@ impl<S> Layer<S> for RecordLayer {
     }
 }
 
-impl<S> Service<Encoded> for Record<S>
+impl<S> Service<Box<Encoded>> for Record<S>
 where
-    S: Service<Encoded, Response = Reply, Error = Failed> + Clone + Send + 'static,
+    S: Service<Box<Encoded>, Response = Reply, Error = Failed> + Clone + Send + 'static,
     S::Future: Send,
 {
     type Response = Reply;
@@ -48,7 +48,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut encoded: Encoded) -> Self::Future {
+    fn call(&mut self, mut encoded: Box<Encoded>) -> Self::Future {
         let mut inner = take_ready(&mut self.inner);
         Box::pin(async move {
             let record = OpenRecord::open(&mut encoded)?;

@@ -1,12 +1,13 @@
 //! From the public name to a plan: who may serve this call, in order.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tower::{Layer, Service};
 use weir_config::Strategy;
 
-use super::{Future, take_ready};
+use super::Future;
 use crate::call::{Call, Routed};
 use crate::error::GatewayError;
 use crate::names;
@@ -34,8 +35,7 @@ impl<S> Layer<S> for RouteLayer {
 
 impl<S> Service<Arc<Call>> for RouteCalls<S>
 where
-    S: Service<Routed, Response = Reply, Error = GatewayError> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Routed, Response = Reply, Error = GatewayError, Future = Future<Reply, GatewayError>>,
 {
     type Response = Reply;
     type Error = GatewayError;
@@ -46,11 +46,10 @@ where
     }
 
     fn call(&mut self, call: Arc<Call>) -> Self::Future {
-        let mut inner = take_ready(&mut self.inner);
-        Box::pin(async move {
-            let plan = plan(&call)?;
-            inner.call(Routed { call, plan }).await
-        })
+        match plan(&call) {
+            Ok(plan) => self.inner.call(Routed { call, plan }),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -24,6 +24,18 @@ impl Tender {
     pub(crate) fn wake(&self) {
         if !self.dirty.load(Ordering::Relaxed) && !self.dirty.swap(true, Ordering::AcqRel) {
             self.unpark();
+        }
+    }
+
+    /// Lets so much time pass, unless the thread is to stop. The append that woke it wakes it no earlier.
+    fn rest(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while !self.stop.load(Ordering::Acquire) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            thread::park_timeout(left);
         }
     }
 
@@ -76,9 +88,7 @@ impl Spool {
                 Durability::Strict => Duration::ZERO,
                 Durability::Process | Durability::Interval => self.config.sync_interval,
             };
-            if !pause.is_zero() {
-                thread::park_timeout(pause);
-            }
+            self.tender.rest(pause);
             first = false;
             let result = self.tend();
             if let Err(error) = &result

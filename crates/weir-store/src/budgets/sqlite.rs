@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{AssertSqlSafe, Connection, Row};
 use uuid::Uuid;
-use weir_ledger::budget::{Ask, Authority, Debits, Exchange, Report, Signals};
+use weir_ledger::budget::{Ask, Authority, Exchange, Report, Signals};
 use weir_ledger::{Answer, Micros, Text};
 
 use super::{CLOSE, CLOSED, columns, decide, found, writes};
@@ -19,32 +19,16 @@ VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6) ON CONFLICT ("budget", "lease", "instance")
 DO UPDATE SET "granted" = excluded."granted", "returned" = excluded."returned", "said" = excluded."said""#;
 const IN_VAIN: &str = r#"INSERT INTO budget_wanted ("budget", "times") VALUES (?1, 1)
 ON CONFLICT ("budget") DO UPDATE SET "times" = "times" + 1"#;
-const SPENT: &str = r#"INSERT INTO budget_windows ("budget", "window", "spent_nanousd") VALUES (?1, ?2, ?3)
+/// Adds what rows cost to what is spent.
+pub(crate) const SPENT: &str = r#"INSERT INTO budget_windows ("budget", "window", "spent_nanousd") VALUES (?1, ?2, ?3)
 ON CONFLICT ("budget", "window") DO UPDATE SET "spent_nanousd" = "spent_nanousd" + excluded."spent_nanousd""#;
-const DRAINED: &str = r#"UPDATE budget_leases SET "drained" = "drained" + ?4
+/// Takes it off the lease that paid.
+pub(crate) const DRAINED: &str = r#"UPDATE budget_leases SET "drained" = "drained" + ?4
 WHERE "budget" = ?1 AND "lease" = ?2 AND "instance" = ?3"#;
 const ALERT: &str = r#"INSERT INTO budget_alerts ("budget", "window", "millionths") VALUES (?1, ?2, ?3)
 ON CONFLICT DO NOTHING"#;
 const SUM: &str = r#"SELECT COALESCE(SUM("spent_nanousd"), 0) FROM budget_windows
 WHERE "budget" = ?1 AND "window" BETWEEN ?2 AND ?3"#;
-
-/// Adds what new rows cost to what is spent, and takes it off the lease that paid.
-pub(crate) async fn charge(
-    connection: &mut SqliteConnection,
-    instance: Option<Uuid>,
-    debits: &Debits,
-) -> Result<(), sqlx::Error> {
-    for ((budget, window), cost) in &debits.spent {
-        let statement = sqlx::query(SPENT).bind(&**budget).bind(*window).bind(*cost);
-        statement.execute(&mut *connection).await?;
-    }
-    let Some(instance) = instance else { return Ok(()) };
-    for ((budget, lease), cost) in &debits.drained {
-        let statement = sqlx::query(DRAINED).bind(&**budget).bind(*lease).bind(instance.to_string());
-        statement.bind(*cost).execute(&mut *connection).await?;
-    }
-    Ok(())
-}
 
 async fn exchange_on(pool: &SqlitePool, exchange: &Exchange) -> Result<Vec<Report>, sqlx::Error> {
     let mut connection = pool.acquire().await?;

@@ -178,10 +178,9 @@ pub fn peeked(route: &InferenceRoute, head: &Parts, body: Bytes) -> Result<Reque
 
 fn made(route: &InferenceRoute, head: &Parts, body: Bytes, peek: Peek) -> Request {
     let mut request = Request::new(route.operation, route.front.clone(), body, peek);
-    for name in route.front.forwarded_headers() {
-        for value in head.headers.get_all(*name) {
-            request.headers.append(*name, value.clone());
-        }
+    let forwarded = route.front.forwarded_headers();
+    for (name, value) in head.headers.iter().filter(|(name, _)| forwarded.contains(&name.as_str())) {
+        request.headers.append(name, value.clone());
     }
     request.query = head.uri.query().map(str::to_owned);
     request

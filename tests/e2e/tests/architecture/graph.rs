@@ -31,6 +31,7 @@ const FREE: &[&str] = &["weir", "weir-e2e", "weir-tools"];
 const ONLY: &[(&str, &[&str])] = &[
     // `audit` reads the store without weir's own code, so that it can't share a mistake with it.
     ("sqlx", &["weir-store", "weir-tools"]),
+    ("rusqlite", &["weir-store"]),
     ("axum", &["weir"]),
     ("redis", &["weir-redis"]),
     ("clap", &["weir", "weir-tools"]),
@@ -44,6 +45,7 @@ const IMPURE: &[&str] = &[
     "hyper-util",
     "reqwest",
     "sqlx",
+    "rusqlite",
     "tracing",
     "jiff",
     "rand",
