@@ -94,6 +94,8 @@ pub(crate) struct Spool {
 struct Core {
     active: Segment,
     next: Option<Segment>,
+    /// Bytes of a segment that is being made ready: nobody else may take them meanwhile.
+    preparing: u64,
     /// Closed segments that are still there.
     sealed: BTreeMap<u32, Sealed>,
     /// Closed, not yet synced and cut.
@@ -143,6 +145,7 @@ impl Spool {
         let core = Core {
             active,
             next: None,
+            preparing: 0,
             sealed: BTreeMap::new(),
             retired: Vec::new(),
             reserved: 0,
@@ -296,7 +299,7 @@ impl Spool {
     fn total(&self, core: &Core) -> u64 {
         let sealed: u64 = core.sealed.values().map(|sealed| sealed.bytes).sum();
         let next = core.next.as_ref().map_or(0, |next| next.end);
-        sealed + core.active.end + next + self.foreign_bytes.load(Ordering::Relaxed)
+        sealed + core.active.end + next + core.preparing + self.foreign_bytes.load(Ordering::Relaxed)
     }
 
     /// Adds `bytes` to what is set aside, growing the active segment where needed.

@@ -181,14 +181,17 @@ impl Spool {
             }
             return Ok(());
         }
-        let number = core.active.identity.number + 1;
-        drop(core);
         if space > left {
             return Ok(());
         }
+        let number = core.active.identity.number + 1;
+        core.preparing = space;
+        drop(core);
         // Only this thread makes segments, so the number is still free afterwards.
-        let next = new_segment(&self.home, number, space, self.config.durability)?;
-        self.lock().next = Some(next);
+        let made = new_segment(&self.home, number, space, self.config.durability);
+        let mut core = self.lock();
+        core.preparing = 0;
+        core.next = Some(made?);
         Ok(())
     }
 }
