@@ -32,10 +32,12 @@ pub struct Bench {
 /// The providers' key in all suites. Nothing that weir writes may hold it: see [`Weir`].
 pub const PROVIDER_KEY: &str = "canary-sim-key-5c21";
 
-/// A `weir.yaml` with the three providers at `sim`, and `more` behind it.
+/// A `weir.yaml` with the three providers at `sim`, and `more` behind it, in which `{sim}` is the simulator's address. What
+/// is indented at its beginning names further providers.
 pub fn config(sim: &str, more: &str) -> String {
     format!(
-        "providers:\n  openai: {{ base_url: \"{sim}/v1\", api_key: {PROVIDER_KEY} }}\n  anthropic: {{ base_url: \"{sim}\", api_key: {PROVIDER_KEY} }}\n  gemini: {{ base_url: \"{sim}\", api_key: {PROVIDER_KEY} }}\n{more}"
+        "providers:\n  openai: {{ base_url: \"{sim}/v1\", api_key: {PROVIDER_KEY} }}\n  anthropic: {{ base_url: \"{sim}\", api_key: {PROVIDER_KEY} }}\n  gemini: {{ base_url: \"{sim}\", api_key: {PROVIDER_KEY} }}\n{}",
+        more.replace("{sim}", sim)
     )
 }
 

@@ -11,6 +11,7 @@ mod budget_calls;
 mod budgets;
 mod cache;
 mod clocks;
+mod dialects;
 mod dropped;
 mod ends;
 mod errors;
