@@ -96,6 +96,8 @@ impl Answer {
 /// A stream's events.
 pub fn events(text: &str) -> Vec<Event> {
     let mut all = Vec::new();
+    // Gemini's dialect ends its lines otherwise.
+    let text = text.replace("\r\n", "\n");
     for block in text.split("\n\n") {
         let field = |name: &str| {
             let lines = block.lines().filter_map(|line| line.strip_prefix(name));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use weir_sim::{Sim, SimConfig};
+use weir_sim::{Script, Sim, SimConfig};
 use weir_tools::audit::{self, Attempt, Books, Call, Prices, Report};
 use weir_tools::drive::{Drive, Mix, Plan};
 
@@ -41,10 +41,29 @@ pub fn config(sim: &str, more: &str) -> String {
     )
 }
 
+/// A provider at this address that knows chat completions only. [`COMPAT_PRICES`] has its prices.
+pub fn compat(name: &str, url: &str) -> String {
+    format!("  {name}: {{ kind: openai-compatible, base_url: \"{url}/v1\", api_key: k }}\n")
+}
+
+/// The prices of `compat`, which no catalog knows.
+pub const COMPAT_PRICES: &str = "prices:\n  overrides:\n    - { model: \"compat/gpt-4o\", input: \"2.5\", output: \"10\", cache_read: \"1.25\", from: 2026-01-01 }\n    - { model: \"compat/gpt-4o-mini\", input: \"0.15\", output: \"0.6\", cache_read: \"0.075\", from: 2026-01-01 }\n";
+
 impl Bench {
     /// With `more` in the configuration, on SQLite.
     pub async fn start(more: &str) -> Bench {
         let mut bench = Bench::prepare(more, None).await;
+        bench.weir.run().await;
+        bench
+    }
+
+    /// With `more` in the configuration, of which `models` may name `compat/…`: the simulator as a provider that knows chat
+    /// completions only, so that every dialect is translated for it.
+    pub async fn translating(more: &str) -> Bench {
+        let mut bench = Bench::prepare("", None).await;
+        bench
+            .weir
+            .configure(&config(&bench.sim.url(), &format!("{}{more}", compat("compat", &bench.sim.url()))));
         bench.weir.run().await;
         bench
     }
@@ -100,6 +119,25 @@ impl Bench {
             request = request.header(*name, *value);
         }
         request.send().await
+    }
+
+    /// What the simulator's models do from now on: a model, and its words for every call.
+    ///
+    /// # Panics
+    /// When a word is unknown.
+    pub fn script(&self, rules: &[(&str, &str)]) {
+        let rules: Vec<Value> =
+            rules.iter().map(|(model, then)| json!({"match": {"model": model}, "then": then})).collect();
+        self.rules(&json!(rules));
+    }
+
+    /// The same with whole rules.
+    ///
+    /// # Panics
+    /// When they don't read.
+    pub fn rules(&self, rules: &Value) {
+        let script = Script::from_json(json!({"rules": rules}).to_string().as_bytes());
+        script.and_then(|script| self.sim.state.set_script(script)).expect("the script reads");
     }
 
     /// A chat with one message.
@@ -225,6 +263,7 @@ impl Bench {
                 mix: mix.iter().map(|text| Mix::parse(text).expect("it reads")).collect(),
                 words: words.iter().map(|word| (*word).to_owned()).collect(),
                 body_bytes: 60,
+                questions: None,
                 max_tokens: None,
                 include_usage: true,
                 abort_percent: 0,
@@ -235,6 +274,7 @@ impl Bench {
             timeout: Duration::from_secs(60),
             http2: false,
             light: false,
+            gaps: false,
             log: Some(self.weir.folder().join(format!("drive-{seed}.jsonl"))),
         }
     }

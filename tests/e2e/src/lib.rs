@@ -5,11 +5,15 @@
 
 mod answer;
 mod bench;
+mod front;
+mod machine;
 mod process;
 mod redis;
 mod redis_process;
 
 pub use answer::{Answer, Event, client, events};
-pub use bench::{Bench, PRICES, PROVIDER_KEY, config, rows_by_request};
+pub use bench::{Bench, COMPAT_PRICES, PRICES, PROVIDER_KEY, compat, config, rows_by_request};
+pub use front::Front;
+pub use machine::{processor, resident, scale};
 pub use process::{Weir, binary, connections_to, descriptors, free_port, root, signal};
 pub use redis::RedisServer;

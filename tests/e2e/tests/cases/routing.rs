@@ -7,13 +7,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use weir_e2e::{Answer, Bench};
 
-fn script(bench: &Bench, rules: &[(&str, &str)]) {
-    let rules: Vec<Value> =
-        rules.iter().map(|(model, then)| json!({"match": {"model": model}, "then": then})).collect();
-    let script = json!({"rules": rules}).to_string();
-    bench.sim.state.set_script(weir_sim::Script::from_json(script.as_bytes()).unwrap()).unwrap();
-}
-
 fn body(model: &str) -> Value {
     json!({"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 20})
 }
@@ -37,7 +30,7 @@ async fn served(bench: &Bench, body: &Value, calls: usize) -> BTreeMap<String, u
 async fn w051_a_failing_target_is_left_alone_and_comes_back_by_one_probe() {
     let more = "models:\n  two: { targets: [openai/gpt-4o, openai/gpt-4o-mini], breaker: { failures: 3, cooldown: 1s } }\n  single: { targets: [openai/gpt-4.1-mini], retry: { attempts: 1 } }\n";
     let bench = Bench::start(more).await;
-    script(&bench, &[("gpt-4o", "status=500"), ("gpt-4.1-mini", "status=500")]);
+    bench.script(&[("gpt-4o", "status=500"), ("gpt-4.1-mini", "status=500")]);
     let mut attempts = Vec::new();
     for _ in 0..6 {
         attempts.push(ask(&bench, &body("two"), &[]).await.header("x-weir-attempts").to_owned());
@@ -50,7 +43,7 @@ async fn w051_a_failing_target_is_left_alone_and_comes_back_by_one_probe() {
     let model = openai["models"].as_array().unwrap().iter().find(|one| one["model"] == "gpt-4o").unwrap();
     assert_eq!(model["breaker"], "open", "{health}");
     // Both: an answer at once, that says when to come again.
-    script(&bench, &[("gpt-4o", "status=500"), ("gpt-4o-mini", "status=500")]);
+    bench.script(&[("gpt-4o", "status=500"), ("gpt-4o-mini", "status=500")]);
     for _ in 0..3 {
         ask(&bench, &body("two"), &[]).await;
     }
@@ -66,7 +59,7 @@ async fn w051_a_failing_target_is_left_alone_and_comes_back_by_one_probe() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // It is asked again by one call at a time, and comes back.
-    script(&bench, &[("gpt-4o", "delay=300ms")]);
+    bench.script(&[("gpt-4o", "delay=300ms")]);
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let calls = (0..8).map(|_| async { ask(&bench, &body("two"), &[]).await });
     let answers: Vec<Answer> = futures_util::future::join_all(calls).await;
@@ -86,16 +79,16 @@ async fn w058_what_the_client_did_wrong_counts_against_no_target() {
     let more = "models:\n  two: { targets: [openai/gpt-4o, openai/gpt-4o-mini], breaker: { failures: 2 } }\n  named: { targets: [openai/gpt-4o, openai/gpt-4o-mini], fallback_on: [error, not_found], breaker: { failures: 2 } }\n";
     let bench = Bench::start(more).await;
     for status in [400, 404, 422] {
-        script(&bench, &[("gpt-4o", &format!("status={status}"))]);
+        bench.script(&[("gpt-4o", &format!("status={status}"))]);
         for _ in 0..4 {
             let answer = ask(&bench, &body("two"), &[]).await;
             assert_eq!((answer.status, answer.header("x-weir-attempts")), (status, "1"));
         }
     }
-    script(&bench, &[("gpt-4o", "status=404")]);
+    bench.script(&[("gpt-4o", "status=404")]);
     let answer = ask(&bench, &body("named"), &[]).await;
     assert_eq!((answer.status, answer.header("x-weir-model")), (200, "gpt-4o-mini"));
-    script(&bench, &[]);
+    bench.script(&[]);
     assert_eq!(ask(&bench, &body("two"), &[]).await.header("x-weir-model"), "gpt-4o");
 }
 
@@ -103,7 +96,7 @@ async fn w058_what_the_client_did_wrong_counts_against_no_target() {
 async fn w048_a_provider_that_is_down_gets_no_storm() {
     let more = "models:\n  x: { targets: [openai/gpt-4o], retry: { attempts: 4, base: 1ms } }\n";
     let bench = Bench::start(more).await;
-    script(&bench, &[("gpt-4o", "status=503")]);
+    bench.script(&[("gpt-4o", "status=503")]);
     let began = Instant::now();
     let calls = 600;
     for _ in 0..calls / 20 {
@@ -131,7 +124,7 @@ async fn targets_are_chosen_by_weight_price_and_what_they_can_do() {
     );
     assert_eq!(served(&bench, &body("plain"), 3).await.into_keys().collect::<Vec<_>>(), ["gpt-4o"]);
     // The faster of two is found out.
-    script(&bench, &[("gpt-4o", "first=60ms")]);
+    bench.script(&[("gpt-4o", "first=60ms")]);
     served(&bench, &body("plain:nitro"), 3).await;
     let fast = served(&bench, &body("plain:nitro"), 20).await;
     assert!(fast.get("gpt-4o-mini").copied().unwrap_or(0) >= 18, "{fast:?}");
@@ -276,10 +269,11 @@ async fn a_request_says_itself_who_may_serve_it() {
     let (status, _, text) = with(json!({"quantizations": ["fp8"]})).await;
     assert!(status == 400 && text.contains("provider.quantizations"), "{text}");
     // `models`: what is asked after the model itself. No provider sees either member.
-    script(
-        &bench,
-        &[("gpt-4o", "status=500"), ("claude-haiku-4-5", "status=500"), ("gemini-2.5-flash", "status=500")],
-    );
+    bench.script(&[
+        ("gpt-4o", "status=500"),
+        ("claude-haiku-4-5", "status=500"),
+        ("gemini-2.5-flash", "status=500"),
+    ]);
     let mut question = body("x");
     question["models"] = json!(["y"]);
     question["provider"] = json!({"ignore": ["gemini"]});

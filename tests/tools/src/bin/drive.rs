@@ -9,9 +9,9 @@ use weir_tools::drive::{self, Drive, Mix, Plan, Seen};
 
 const USAGE: &str = "usage: drive --url http://HOST:PORT [--key KEY] [--requests N] [--duration 30s] [--concurrency N] [--rate R]
              [--mix KIND:MODEL[:SHARE]]... (kinds: chat stream messages messages-stream embeddings completions tools)
-             [--words SIMWORDS]... [--body-bytes N] [--max-tokens N] [--include-usage]
+             [--words SIMWORDS]... [--body-bytes N] [--questions N] [--max-tokens N] [--include-usage]
              [--abort-percent N --abort-within 50ms] [--slow BYTES_PER_SECOND]
-             [--retry-connect] [--timeout 60s] [--http2] [--light] [--seed N] [--prefix TEXT]
+             [--retry-connect] [--timeout 60s] [--http2] [--light] [--gaps] [--seed N] [--prefix TEXT]
              [--log FILE] [--threads N] [--expect-complete]
 prints a summary as JSON; with --expect-complete fails unless each request that did not leave was answered in full";
 
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
 fn run() -> Result<bool, String> {
     let mut args = Args::parse(
         std::env::args().skip(1),
-        &["include-usage", "retry-connect", "http2", "light", "expect-complete"],
+        &["include-usage", "retry-connect", "http2", "light", "gaps", "expect-complete"],
     )?;
     let threads: usize = args.or("threads", 1)?;
     let strict = args.flag("expect-complete");
@@ -60,6 +60,7 @@ fn drive_of(args: &mut Args) -> Result<Drive, String> {
         mix: if mix.is_empty() { Mix::parse("chat:demo/echo").into_iter().collect() } else { mix },
         words: args.all("words"),
         body_bytes: args.or("body-bytes", 0)?,
+        questions: args.get("questions")?,
         max_tokens: args.get("max-tokens")?,
         include_usage: args.flag("include-usage"),
         abort_percent: args.or("abort-percent", 0)?,
@@ -78,6 +79,7 @@ fn drive_of(args: &mut Args) -> Result<Drive, String> {
         timeout: args.time("timeout")?.unwrap_or(Duration::from_secs(60)),
         http2: args.flag("http2"),
         light: args.flag("light"),
+        gaps: args.flag("gaps"),
         log: args.get("log")?,
     })
 }

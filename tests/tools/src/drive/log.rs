@@ -32,6 +32,9 @@ pub struct Line {
     pub id: String,
     /// What was asked.
     pub kind: String,
+    /// Which question it was.
+    #[serde(default)]
+    pub question: u64,
     /// Of which model.
     pub model: String,
     /// When it was sent, in microseconds since 1970.
@@ -56,6 +59,9 @@ pub struct Line {
     pub output: Option<u64>,
     /// `x-weir-cost` of a whole answer.
     pub cost: Option<String>,
+    /// Microseconds between two reads of its stream, where that was asked for.
+    #[serde(skip)]
+    pub gaps_us: Vec<u32>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -44,6 +44,8 @@ pub struct Drive {
     pub http2: bool,
     /// Whether events are only counted, not read.
     pub light: bool,
+    /// Whether the time between two reads of a stream is measured.
+    pub gaps: bool,
     /// Where to write what was seen.
     pub log: Option<PathBuf>,
 }

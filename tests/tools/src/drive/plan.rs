@@ -101,6 +101,8 @@ pub struct Plan {
     pub words: Vec<String>,
     /// Bytes of text in each request, about.
     pub body_bytes: usize,
+    /// How many different questions there are, drawn at random; none: each request asks its own.
+    pub questions: Option<u64>,
     /// Most output tokens asked for.
     pub max_tokens: Option<u64>,
     /// Whether streams ask for usage.
@@ -118,6 +120,8 @@ pub struct Plan {
 pub struct Ask {
     /// Its `x-request-id`.
     pub id: String,
+    /// Which question it asks.
+    pub question: u64,
     /// What is asked.
     pub kind: Kind,
     /// Of which model.
@@ -151,12 +155,14 @@ impl Plan {
                 if words.is_empty() { String::new() } else { format!(" [[sim:{words}]]") }
             }
         };
-        let text = format!("request {number} {}{words}", "lorem ipsum ".repeat(self.body_bytes / 12));
+        let question = self.questions.map_or(number, |count| random.random_range(0..count.max(1)));
+        let text = format!("request {question} {}{words}", "lorem ipsum ".repeat(self.body_bytes / 12));
         let aborts = random.random_range(0..100) < self.abort_percent;
         let within = u64::try_from(self.abort_within.as_micros()).unwrap_or(u64::MAX).max(1);
         let abort = aborts.then(|| Duration::from_micros(random.random_range(0..within)));
         Ask {
             id: format!("{}-{number}", self.prefix),
+            question,
             kind: mix.kind,
             model: mix.model.clone(),
             path: mix.kind.path(),
@@ -220,6 +226,7 @@ mod tests {
             mix: vec![Mix::parse("stream:gpt-4o:3").unwrap(), Mix::parse("chat:a:b:1").unwrap()],
             words: vec!["gap=1ms".into(), String::new()],
             body_bytes: 120,
+            questions: None,
             max_tokens: None,
             include_usage: true,
             abort_percent: 10,

@@ -1,6 +1,7 @@
 //! The sums of a run.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -22,12 +23,26 @@ pub struct Summary {
     /// Of complete ones, in microseconds.
     totals: Vec<u64>,
     firsts: Vec<u64>,
+    /// Of refused ones.
+    refusals: Vec<u64>,
+    /// Between two reads of a stream.
+    gaps: Vec<u32>,
 }
 
 impl Summary {
     /// How many ended so.
     pub fn ended(&self, seen: Seen) -> u64 {
         self.ends.get(&name(seen)).copied().unwrap_or(0)
+    }
+
+    /// How long complete requests took: so many in a thousand took no longer.
+    pub fn took(&self, per_mille: usize) -> Duration {
+        at(&self.totals, per_mille)
+    }
+
+    /// The same of refused ones.
+    pub fn refused_after(&self, per_mille: usize) -> Duration {
+        at(&self.refusals, per_mille)
     }
 
     pub(super) fn count(&mut self, line: &Line) {
@@ -39,6 +54,10 @@ impl Summary {
             self.totals.push(line.total_us);
             self.firsts.extend(line.first_us);
         }
+        if line.end == Seen::Refused {
+            self.refusals.push(line.total_us);
+        }
+        self.gaps.extend(&line.gaps_us);
         if let Some(error) = &line.error
             && self.errors.len() < 5
         {
@@ -57,6 +76,8 @@ impl Summary {
         self.events += other.events;
         self.totals.extend(other.totals);
         self.firsts.extend(other.firsts);
+        self.refusals.extend(other.refusals);
+        self.gaps.extend(other.gaps);
         self.errors.extend(other.errors);
         self.errors.truncate(10);
     }
@@ -74,6 +95,8 @@ impl Summary {
             "events": self.events,
             "total_us": quantiles(&mut self.totals),
             "first_us": quantiles(&mut self.firsts),
+            "refused_us": quantiles(&mut self.refusals),
+            "gaps_us": quantiles(&mut self.gaps),
             "errors": self.errors,
         })
     }
@@ -83,7 +106,14 @@ fn name(seen: Seen) -> String {
     serde_json::to_value(seen).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-fn quantiles(values: &mut [u64]) -> Value {
+fn at(values: &[u64], per_mille: usize) -> Duration {
+    let mut values = values.to_vec();
+    values.sort_unstable();
+    let position = (values.len() * per_mille / 1000).min(values.len().saturating_sub(1));
+    Duration::from_micros(values.get(position).copied().unwrap_or(0))
+}
+
+fn quantiles<T: Ord + Copy + serde::Serialize>(values: &mut [T]) -> Value {
     values.sort_unstable();
     let at =
         |per_mille: usize| values.get((values.len() * per_mille / 1000).min(values.len().saturating_sub(1)));
@@ -97,7 +127,7 @@ mod tests {
     #[test]
     fn quantiles_of_few_and_many() {
         assert_eq!(
-            quantiles(&mut []),
+            quantiles::<u64>(&mut []),
             json!({"p50": null, "p90": null, "p99": null, "p999": null, "max": null})
         );
         let mut many: Vec<u64> = (0..1000).rev().collect();

@@ -17,7 +17,7 @@ const AGAIN: Duration = Duration::from_millis(25);
 
 /// Sends the request and reads the answer.
 pub(super) async fn take(drive: &Drive, pool: &Pool, ask: &Ask, since: Instant) -> Line {
-    let mut reading = Reading::new(ask, since, drive.light);
+    let mut reading = Reading::new(ask, since, drive);
     let deadline = ask.abort.unwrap_or(drive.timeout).min(drive.timeout);
     let result = tokio::time::timeout(deadline, exchange(drive, pool, ask, &mut reading)).await;
     let (end, error) = match result {
@@ -95,6 +95,9 @@ struct Reading {
     since: Instant,
     stream: bool,
     light: bool,
+    /// When it was read last, where gaps are measured.
+    last: Option<Instant>,
+    gaps: bool,
     /// The whole body, or what follows the last whole event.
     rest: Vec<u8>,
     text: Sha256,
@@ -103,10 +106,11 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(ask: &Ask, since: Instant, light: bool) -> Self {
+    fn new(ask: &Ask, since: Instant, drive: &Drive) -> Self {
         let line = Line {
             id: ask.id.clone(),
             kind: ask.kind.name().to_owned(),
+            question: ask.question,
             model: ask.model.clone(),
             at_us: now_us(),
             total_us: 0,
@@ -119,13 +123,16 @@ impl Reading {
             input: None,
             output: None,
             cost: None,
+            gaps_us: Vec::new(),
             error: None,
         };
         Self {
             line,
             since,
             stream: ask.stream(),
-            light,
+            light: drive.light,
+            last: None,
+            gaps: drive.gaps && ask.stream(),
             rest: Vec::new(),
             text: Sha256::new(),
             done: false,
@@ -136,6 +143,11 @@ impl Reading {
     fn take(&mut self, data: &[u8]) {
         if self.line.first_us.is_none() {
             self.line.first_us = Some(micros(self.since));
+        }
+        if self.gaps
+            && let Some(last) = self.last.replace(Instant::now())
+        {
+            self.line.gaps_us.push(u32::try_from(micros(last)).unwrap_or(u32::MAX));
         }
         self.line.bytes += data.len() as u64;
         self.rest.extend_from_slice(data);

@@ -13,6 +13,7 @@ fn plan(mix: &[&str]) -> Plan {
         mix: mix.iter().map(|mix| Mix::parse(mix).unwrap()).collect(),
         words: Vec::new(),
         body_bytes: 40,
+        questions: None,
         max_tokens: None,
         include_usage: true,
         abort_percent: 0,
@@ -34,6 +35,7 @@ fn drive(sim: &Sim, plan: Plan) -> Drive {
         timeout: Duration::from_secs(10),
         http2: false,
         light: false,
+        gaps: false,
         log: None,
     }
 }
@@ -80,6 +82,20 @@ async fn http2_open_loop_and_light_reading_work() {
 }
 
 #[tokio::test]
+async fn the_time_between_events_and_until_refusals_is_told() {
+    let sim = Sim::start(SimConfig::default()).await.unwrap();
+    let mut wanted = drive(&sim, plan(&["stream:gpt-4o"]));
+    (wanted.gaps, wanted.light, wanted.requests) = (true, true, 8);
+    wanted.plan.words = vec!["gap=30ms+len=4".to_owned()];
+    let told = drive::run(wanted.clone()).await.unwrap().json();
+    assert!(told["gaps_us"]["p50"].as_u64().unwrap() >= 25_000, "{told}");
+    wanted.plan.words = vec!["status=503+delay=40ms".to_owned()];
+    let refused = drive::run(wanted).await.unwrap();
+    assert!(refused.refused_after(0) >= Duration::from_millis(40) && refused.took(990) == Duration::ZERO);
+    assert!(refused.json()["gaps_us"]["p50"].is_null());
+}
+
+#[tokio::test]
 async fn bad_ends_are_told_apart() {
     let sim = Sim::start(SimConfig::default()).await.unwrap();
     let ends = [
@@ -121,6 +137,7 @@ async fn a_gateway_that_is_not_there_yet_is_waited_for() {
         timeout: Duration::from_secs(10),
         http2: false,
         light: false,
+        gaps: false,
         log: None,
     };
     let summary = drive::run(wanted).await.unwrap();

@@ -1,21 +1,9 @@
-#!/usr/bin/env python3
-"""The full forms of the reliability cases, too long for `tests/run`.
+"""What the cases stand on: a folder each, the programs that they start, and what is known of earlier rounds."""
 
-    tests/long --list              the cases
-    tests/long CASE...             runs them; what an earlier run did not finish goes on where it stopped
-    tests/long --again CASE...     from the beginning
-    tests/long --status            what is known so far
-
-Needs the release binaries (`cargo build --release -p weir -p weir-sim -p weir-tools`) and, for some, PostgreSQL's programs.
-Results lie in tests/.cache/long: CASE.json the result, CASE/ the logs and books that it was found in.
-"""
-
-import argparse
 import getpass
 import glob
 import json
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -26,7 +14,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "tests" / ".cache" / "long"
 BIN = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 BINARIES = ("weir", "weir-sim", "drive", "audit", "chaos")
@@ -162,24 +150,26 @@ class Case:
                 except subprocess.TimeoutExpired:
                     process.kill()
 
-    def simulator(self) -> None:
+    def simulator(self, *more: str) -> None:
         """One simulator for this run; its truth goes into a file of its own."""
         truth = self.folder / f"truth-{len(self.state['truths'])}.jsonl"
         self.state["truths"].append(str(truth))
         self.save()
         self.sim = f"127.0.0.1:{free_port()}"
-        self.spawn(str(self.bin / "weir-sim"), "--listen", self.sim, "--truth", str(truth), log="sim.log")
+        self.spawn(str(self.bin / "weir-sim"), "--listen", self.sim, "--truth", str(truth), *more, log="sim.log")
 
-    def configure(self, store: str | None, more: str = "") -> None:
+    def configure(self, store: str | None, more: str = "", secure: Path | None = None) -> None:
+        """Three providers at the simulator; `secure`: over TLS, by this authority."""
         self.data = self.folder / "data"
         self.data.mkdir(exist_ok=True)
         self.address = f"127.0.0.1:{free_port()}"
         self.db = store or f"sqlite:{self.data / 'weir.db'}"
-        url = f"http://{self.sim}"
+        url = f"https://{self.sim}" if secure else f"http://{self.sim}"
+        trust = f', ca_file: "{secure}"' if secure else ""
         (self.folder / "weir.yaml").write_text(
             f'store: {{ url: "{store or "sqlite://weir.db"}" }}\nproviders:\n'
-            f'  openai: {{ base_url: "{url}/v1", api_key: k }}\n  anthropic: {{ base_url: "{url}", api_key: k }}\n'
-            f'  gemini: {{ base_url: "{url}", api_key: k }}\n{more}'
+            f'  openai: {{ base_url: "{url}/v1", api_key: k{trust} }}\n  anthropic: {{ base_url: "{url}", api_key: k{trust} }}\n'
+            f'  gemini: {{ base_url: "{url}", api_key: k{trust} }}\n{more}'
         )
 
     def weir(self, *wrapper: str, log: str = "weir.log") -> subprocess.Popen:
@@ -193,15 +183,13 @@ class Case:
             time.sleep(0.02)
         return process
 
-    def drive_command(self, round_name: str, requests: int, concurrency: int, *more: str) -> list[str]:
+    def drive_command(self, round_name: str, requests: int, concurrency: int, *more: str, mix: list[str] | None = None) -> list[str]:
         self.log = self.folder / f"drive-{round_name}.jsonl"
         self.log.unlink(missing_ok=True)
         command = [str(self.bin / "drive"), "--url", f"http://{self.address}", "--requests", str(requests), "--concurrency", str(concurrency),
                    "--seed", str(self.state["seed"] + len(self.state["drives"])), "--prefix", f"{round_name}-{time.time_ns()}",
                    "--include-usage", "--body-bytes", "60", "--retry-connect", "--log", str(self.log), *more]
-        for mix in MIX:
-            command += ["--mix", mix]
-        return command
+        return command + (mix or [part for entry in MIX for part in ("--mix", entry)])
 
     def drive(self, round_name: str, requests: int, concurrency: int, *more: str, words: list[str] = WORDS) -> dict:
         command = self.drive_command(round_name, requests, concurrency, *more)
@@ -247,170 +235,3 @@ class Case:
             for end, count in drive["summary"]["ends"].items():
                 sums[end] = sums.get(end, 0) + count
         return sums
-
-
-def kills(case: Case, store: str | None, requests: int, concurrency: int, times: int) -> dict:
-    """Rounds with a kill each, at a seeded moment while the load runs; then the books."""
-    case.simulator()
-    case.configure(store)
-    part = requests // times
-    while len(case.state["drives"]) < times:
-        number = len(case.state["drives"])
-        seed = case.state["seed"] + number
-        chaos = [str(case.bin / "chaos"), "--seed", str(seed), "--times", "1", "--between", f"300ms..{part // 4}ms", "--harm", "kill", "--"]
-        log = f"chaos-{number}-{time.time_ns()}.log"
-        process = case.weir(*chaos, log=log)
-        summary = case.drive(f"round-{number}", part, concurrency)
-        text = (case.folder / log).read_text(errors="replace")
-        if "killed, 1 of 1" not in text:
-            raise RuntimeError(f"the load of {part} was over before the kill: {summary['seconds']} s")
-        process.send_signal(signal.SIGTERM)
-        process.wait(90)
-        case.done(summary)
-        say(f"round {number + 1} of {times}: {part} requests in {summary['seconds']:.1f} s, one SIGKILL (seed {seed}): {json.dumps(summary['ends'])}")
-    # The last process drains what the killed ones left.
-    case.weir()
-    waited = case.drained(300)
-    result = case.audit(times * concurrency)
-    odd = [kind for kind in result["unsettled"] if not kind.startswith(("orphaned", "client_gone estimated"))]
-    if odd:
-        raise RuntimeError(f"attempts without the provider's usage that no kill explains: {odd}")
-    return {"requests": requests, "concurrency": concurrency, "sigkills": times, "clients_saw": case.ends(),
-            "drained_after_seconds": round(waited, 2), **result}
-
-
-def w001_sqlite(case: Case) -> dict:
-    """100,000 requests at 200 at once, 5 SIGKILLs, on SQLite"""
-    return kills(case, None, 100_000, 200, 5)
-
-
-def w001_postgres(case: Case) -> dict:
-    """100,000 requests at 200 at once, 5 SIGKILLs, on Postgres"""
-    with Postgres(case.state) as postgres:
-        return kills(case, postgres.url, 100_000, 200, 5)
-
-
-def w015(case: Case) -> dict:
-    """50,000 requests, 10 SIGKILLs, on SQLite; the file stays whole"""
-    return kills(case, None, 50_000, 100, 10)
-
-
-def steady(case: Case, name: str, rate: int, seconds: int, during) -> dict:
-    """An open loop in the background while `during` does its harm."""
-    command = case.drive_command(name, 10**9, 400, "--rate", str(rate), "--duration", f"{seconds}s", "--expect-complete")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL)
-    during()
-    output = process.communicate()[0]
-    if process.returncode != 0:
-        raise RuntimeError(f"requests failed: {output[-2000:]}")
-    summary = json.loads(output.strip().splitlines()[-1])
-    case.done(summary)
-    return summary
-
-
-def fresh(case: Case) -> None:
-    """These cases are one piece: what a run left unfinished is of no use."""
-    case.state["drives"], case.state["truths"] = [], []
-    shutil.rmtree(case.folder / "data", ignore_errors=True)
-
-
-def w002(case: Case) -> dict:
-    """Postgres killed while 500 calls a second drain, back after 60 s"""
-    fresh(case)
-    with Postgres(case.state) as postgres:
-        case.simulator()
-        case.configure(postgres.url)
-        case.weir()
-
-        def harm() -> None:
-            time.sleep(10)
-            postgres.kill()
-            time.sleep(60)
-            postgres.start()
-
-        summary = steady(case, "steady", 500, 90, harm)
-        waited = case.drained(60)
-        return {"clients_saw": case.ends(), "p99_us": summary["total_us"]["p99"], "drained_after_seconds": waited, **case.audit(0)}
-
-
-def w003(case: Case) -> dict:
-    """Postgres hangs for 120 s without a word; the 99th percentile moves by a tenth at most"""
-    fresh(case)
-    with Postgres(case.state) as postgres:
-        case.simulator()
-        case.configure(postgres.url)
-        case.weir()
-        before = steady(case, "before", 300, 60, lambda: None)
-        postgres.signal(signal.SIGSTOP)
-        during = steady(case, "during", 300, 120, lambda: None)
-        postgres.signal(signal.SIGCONT)
-        waited = case.drained(15)
-        p99 = [summary["total_us"]["p99"] for summary in (before, during)]
-        if p99[1] > p99[0] * 1.1:
-            raise RuntimeError(f"the 99th percentile moved from {p99[0]} to {p99[1]} µs")
-        return {"clients_saw": case.ends(), "p99_us_before": p99[0], "p99_us_during": p99[1], "drained_after_seconds": waited, **case.audit(0)}
-
-
-def w042(case: Case) -> dict:
-    """5,000 clients that leave at random moments"""
-    case.simulator()
-    case.configure(None)
-    case.weir()
-    while len(case.state["drives"]) < 5:
-        number = len(case.state["drives"])
-        case.done(case.drive(f"leave-{number}", 1000, 100, "--abort-percent", "100", "--abort-within", "150ms", words=["len=40+gap=3ms"]))
-    case.drained(60)
-    return {"clients_saw": case.ends(), **case.audit(5000)}
-
-
-CASES = {"W-001-sqlite": w001_sqlite, "W-001-postgres": w001_postgres, "W-002": w002, "W-003": w003, "W-015": w015, "W-042": w042}
-
-
-def run(name: str, again: bool) -> bool:
-    began = time.time()
-    result = {"case": name, "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    try:
-        with Case(name, again) as case:
-            result |= {"seed": case.state["seed"], **CASES[name](case)}
-            result["met"] = True
-    except (RuntimeError, OSError, subprocess.SubprocessError) as wrong:
-        result |= {"met": False, "why": str(wrong)}
-    result["seconds"] = round(time.time() - began, 1)
-    (CACHE / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
-    say(json.dumps(result, indent=2))
-    say(f"{name}: {'met' if result['met'] else 'NOT met'}")
-    return result["met"]
-
-
-def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("case", nargs="*", metavar="CASE")
-    options.add_argument("--list", action="store_true", help="the cases")
-    options.add_argument("--status", action="store_true", help="what is known so far")
-    options.add_argument("--again", action="store_true", help="forget what was done")
-    arguments = options.parse_args()
-    CACHE.mkdir(parents=True, exist_ok=True)
-    if arguments.list or arguments.status or not arguments.case:
-        for name, body in CASES.items():
-            file = CACHE / f"{name}.json"
-            known = json.loads(file.read_text()) if file.exists() else None
-            told = "not run yet" if known is None else f"{'met' if known['met'] else 'NOT met'} on {known['date']}"
-            say(f"{name:16} {body.__doc__}" + (f": {told}" if arguments.status else ""))
-        return 0
-    # `W-001` stands for both of its stores.
-    wanted = [name for asked in arguments.case for name in CASES if name == asked or name.startswith(asked + "-")]
-    unknown = [asked for asked in arguments.case if not any(name == asked or name.startswith(asked + "-") for name in CASES)]
-    if unknown:
-        say(f"tests/long: there is no case {', '.join(unknown)}; see tests/long --list")
-        return 2
-    missing = [name for name in BINARIES if not (BIN / name).exists()]
-    if missing:
-        say(f"tests/long: {', '.join(missing)} missing; cargo build --release -p weir -p weir-sim -p weir-tools")
-        return 2
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return 0 if all([run(name, arguments.again) for name in wanted]) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
