@@ -216,6 +216,8 @@ pub struct Pass {
     pub alone: bool,
     /// It is asked although it fails at times, since too many others rest.
     pub kept: bool,
+    /// It goes over a connection of its own: one that was kept has just closed under it.
+    pub fresh: bool,
     /// The place of the key that goes with it, once the breaker has chosen.
     pub key: usize,
 }

@@ -58,6 +58,8 @@ pub enum AttemptError {
         what: &'static str,
         /// Whether any byte of the request may have reached the provider.
         sent: bool,
+        /// The connection, kept from earlier calls, closed just as this one was sent: another one takes it.
+        stale: bool,
     },
     /// A deadline passed.
     #[error("no answer within the {} timeout of {}", .0.name(), humane(*.1))]

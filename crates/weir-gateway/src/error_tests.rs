@@ -38,7 +38,7 @@ fn the_table_of_errors() {
     let full =
         GatewayError::Overloaded { code: "ledger_full", message: "x", retry_after: Duration::from_secs(1) };
     check(full, 503, "server_error", "ledger_full", "gateway");
-    let refused = AttemptError::Unreachable { what: "connection refused", sent: false };
+    let refused = AttemptError::Unreachable { what: "connection refused", sent: false, stale: false };
     check(attempt(refused.clone(), 1), 502, "upstream_error", "upstream_unreachable", "provider");
     check(attempt(refused, 2), 502, "upstream_error", "all_targets_failed", "provider");
     check(

@@ -147,7 +147,7 @@ async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply,
         _ => timeouts.first_byte,
     };
     let until = limits.until(patience);
-    let sent = provider.upstream.send_until(encoded.wire, until);
+    let sent = provider.upstream.send_until(encoded.wire, until, encoded.attempt.pass.fresh);
     let answer = match limits.unless_cut(sent).await.map_err(fail)? {
         Some(answer) => answer.map_err(|error| units::unanswered(&call, account, error))?,
         None => return Err(fail(limits.late(timeouts.first_byte, Wait::FirstByte, until))),

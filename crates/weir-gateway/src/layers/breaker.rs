@@ -163,6 +163,8 @@ impl Watch {
         let Some(settings) = self.settings else { return };
         let health = self.target.health.clone();
         match &failed.error {
+            // Connections that are kept are closed at times: that tells nothing.
+            AttemptError::Unreachable { stale: true, .. } => {}
             AttemptError::Unreachable { .. } => self.fail(now),
             AttemptError::TimedOut(wait, limit) if *wait != Wait::Total => {
                 health.streamed(*limit, None, now);

@@ -92,6 +92,8 @@ struct Tour<'c> {
     ahead: SmallVec<[usize; 4]>,
     /// Those that may be asked again, with the pause that their providers ask for.
     again: SmallVec<[(usize, Option<Duration>); 4]>,
+    /// Those that are asked once more over a new connection, by bits.
+    fresh: u64,
     /// How often each was asked.
     tries: SmallVec<[u32; 4]>,
     /// The last failure, and whose.
@@ -107,6 +109,7 @@ impl<'c> Tour<'c> {
             plan,
             ahead: (0..plan.steps.len()).rev().collect(),
             again: SmallVec::new(),
+            fresh: 0,
             tries: SmallVec::from_elem(0, plan.steps.len()),
             failure: None,
             rests: None,
@@ -138,6 +141,7 @@ impl<'c> Tour<'c> {
             affinity: self.plan.affinity,
             alone: self.plan.steps.len() == 1 && !route.breaker_written,
             kept: at < 64 && self.plan.kept & 1 << at != 0,
+            fresh: at < 64 && self.fresh & 1 << at != 0,
             key: 0,
         };
         Attempt { call: self.call.clone(), target: target.clone(), route: route.clone(), ordinal: 0, pass }
@@ -151,6 +155,16 @@ impl<'c> Tour<'c> {
             return;
         }
         note(self.call, target, &failed);
+        if matches!(failed.error, AttemptError::Unreachable { stale: true, .. })
+            && at < 64
+            && self.fresh & 1 << at == 0
+        {
+            // No fault of the target's: it is asked at once, over a connection that nobody has kept.
+            self.fresh |= 1 << at;
+            self.ahead.push(at);
+            self.failure = Some((failed.error, at));
+            return;
+        }
         self.tries[at] += 1;
         if self.call.request.is_spent() {
             // The form went out, and is not kept.

@@ -118,7 +118,8 @@ impl Upstream {
         })
     }
 
-    /// Sends a request and waits until `deadline` for the head of its answer; `None` when that has passed.
+    /// Sends a request and waits until `deadline` for the head of its answer; `None` when that has passed. `fresh`: over a
+    /// connection that has carried no other call.
     ///
     /// # Errors
     /// [`AttemptError::Unreachable`], with what went wrong in a few words.
@@ -126,6 +127,7 @@ impl Upstream {
         &self,
         request: WireRequest,
         deadline: Instant,
+        fresh: bool,
     ) -> Option<Result<Answer, AttemptError>> {
         if !request.path.starts_with('/') || !request.path.bytes().all(|byte| (0x21..0x7f).contains(&byte)) {
             return Some(Err(AttemptError::Internal("a path that is none")));
@@ -136,7 +138,7 @@ impl Upstream {
             let path = [&*self.base_path, &*request.path];
             let method = request.method.clone();
             let alone = h1::Request::new(method, &path, &self.host, &request.headers, body.clone());
-            match self.send_alone(alone, deadline).await {
+            match self.send_alone(alone, deadline, fresh).await {
                 Sent::Answered(answer) => return Some(answer),
                 Sent::Late => return None,
                 Sent::Shared => {}
@@ -146,8 +148,8 @@ impl Upstream {
     }
 
     /// Sends a request over a connection of its own.
-    async fn send_alone(&self, request: h1::Request, deadline: Instant) -> Sent {
-        let mut pooled = self.pool.take();
+    async fn send_alone(&self, request: h1::Request, deadline: Instant, fresh: bool) -> Sent {
+        let mut pooled = if fresh { None } else { self.pool.take() };
         loop {
             let conn = match pooled.take() {
                 Some(conn) => conn,
@@ -167,7 +169,7 @@ impl Upstream {
                 // Gone while it was idle: another one takes the request, of which nothing has left.
                 Err(Failure::Unwritten) if reused => {}
                 Err(Failure::Late) => return Sent::Late,
-                Err(failure) => return Sent::Answered(Err(unanswered(&failure))),
+                Err(failure) => return Sent::Answered(Err(unanswered(&failure, reused))),
             }
         }
     }
@@ -209,7 +211,7 @@ impl Upstream {
     /// [`AttemptError::Unreachable`], with what went wrong in a few words.
     pub async fn send(&self, request: WireRequest) -> Result<Answer, AttemptError> {
         const LONG: Duration = Duration::from_secs(600);
-        let sent = self.send_until(request, Instant::now() + LONG).await;
+        let sent = self.send_until(request, Instant::now() + LONG, false).await;
         sent.unwrap_or(Err(AttemptError::TimedOut(Wait::FirstByte, LONG)))
     }
 }
@@ -228,16 +230,17 @@ fn not_connected(error: &ConnectError) -> AttemptError {
     tracing::debug!(%error, "provider not reached");
     match error {
         ConnectError::TimedOut(after) => AttemptError::TimedOut(Wait::Connect, *after),
-        other => AttemptError::Unreachable { what: other.words(), sent: false },
+        other => AttemptError::Unreachable { what: other.words(), sent: false, stale: false },
     }
 }
 
-/// Why a connection gave no answer.
-fn unanswered(failure: &Failure) -> AttemptError {
+/// Why a connection gave no answer. One that is kept open may be closed by the other side at any time, also just now.
+fn unanswered(failure: &Failure, reused: bool) -> AttemptError {
     tracing::debug!(error = ?failure, "request to the provider failed");
     let what = match failure {
         Failure::Bad(_) => "the answer is not HTTP",
         _ => "connection closed before the answer",
     };
-    AttemptError::Unreachable { what, sent: !matches!(failure, Failure::Unwritten) }
+    let stale = reused && matches!(failure, Failure::Lost(_));
+    AttemptError::Unreachable { what, sent: !matches!(failure, Failure::Unwritten), stale }
 }

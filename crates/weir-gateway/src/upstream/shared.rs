@@ -60,8 +60,23 @@ fn unreachable(error: &hyper_util::client::legacy::Error) -> AttemptError {
         if let Some(connect) = cause.downcast_ref::<ConnectError>() {
             return not_connected(connect);
         }
+        if let Some(error) = cause.downcast_ref::<h2::Error>()
+            && unprocessed(error)
+        {
+            return AttemptError::Unreachable { what: "connection closed", sent: false, stale: true };
+        }
         source = cause.source();
     }
     tracing::debug!(error = ?error, "request to the provider failed");
-    AttemptError::Unreachable { what: "connection closed before the answer", sent: !error.is_connect() }
+    AttemptError::Unreachable {
+        what: "connection closed before the answer",
+        sent: !error.is_connect(),
+        stale: false,
+    }
+}
+
+/// Whether the provider says that it has not looked at the request: its connection goes away, and the stream is beyond the
+/// last one that it takes; or the stream is refused.
+fn unprocessed(error: &h2::Error) -> bool {
+    error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }

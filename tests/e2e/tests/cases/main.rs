@@ -1,7 +1,7 @@
 //! The reliability cases in their short form, against the real binary and simulated providers. Each module says which.
 //!
 //! Cases that are proved nearer to their code: W-005, W-006 and W-008 in `weir-ledger` (spool and its simulated disk),
-//! W-032 in `weir-catalog`, W-035 in `weir-wire` and the adapters. The full forms are run by `tests/long`.
+//! W-032 in `weir-catalog`, W-035 in `weir-wire` and the adapters. The full forms are run by `tests/long/run`.
 
 mod abuse;
 mod accounts;
@@ -25,6 +25,7 @@ mod overload;
 mod panics;
 mod passthrough;
 mod replicas;
+mod pooled;
 mod routing;
 mod settings;
 mod spools;

@@ -44,6 +44,11 @@ pub(crate) struct HeadReader {
 }
 
 impl HeadReader {
+    /// Whether a part of it has come.
+    pub(crate) fn begun(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
     /// Takes what one read returned. Once the head is whole: the head, and how many bytes of `piece` belong to it.
     /// Interim answers (1xx) are passed over.
     pub(crate) fn feed(&mut self, method: &Method, piece: &[u8]) -> Result<Option<(Head, usize)>, BadHead> {

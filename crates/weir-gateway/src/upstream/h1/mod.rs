@@ -58,9 +58,12 @@ pub(super) enum Failure {
     /// Not a byte of the request left this machine: it can go out on another connection.
     #[error("the connection was gone before the request was written")]
     Unwritten,
-    /// The connection broke before the answer's head was whole.
+    /// The connection broke before a byte of the answer came.
     #[error("the connection broke before the answer")]
     Lost(#[source] io::Error),
+    /// The connection broke before the answer's head was whole.
+    #[error("the connection broke within the answer's head")]
+    Torn(#[source] io::Error),
     /// What came is no answer.
     #[error(transparent)]
     Bad(#[from] BadHead),
@@ -118,7 +121,7 @@ impl Exchange<'_> {
             return Poll::Ready(done);
         }
         if let Poll::Ready(Err(error)) = written {
-            return Poll::Ready(Err(Failure::Lost(error)));
+            return Poll::Ready(Err(broken(&self.head, error)));
         }
         let conn = self.conn.as_mut().expect("there until the answer begins");
         ready!(conn.poll_alarm(cx, self.deadline));
@@ -150,9 +153,11 @@ impl Exchange<'_> {
             loop {
                 let conn = self.conn.as_mut().expect("there until the answer begins");
                 let piece = match ready!(conn.poll_read(cx, buffer)) {
-                    Ok(0) => return Poll::Ready(Err(Failure::Lost(io::ErrorKind::UnexpectedEof.into()))),
+                    Ok(0) => {
+                        return Poll::Ready(Err(broken(&self.head, io::ErrorKind::UnexpectedEof.into())));
+                    }
                     Ok(count) => &mut buffer[..count],
-                    Err(error) => return Poll::Ready(Err(Failure::Lost(error))),
+                    Err(error) => return Poll::Ready(Err(broken(&self.head, error))),
                 };
                 let Some((head, taken)) = self.head.feed(&self.request.method, piece)? else { continue };
                 let all_sent = self.written == self.request.head.len() + self.request.body.len();
@@ -166,6 +171,10 @@ impl Exchange<'_> {
             }
         })
     }
+}
+
+fn broken(head: &HeadReader, error: io::Error) -> Failure {
+    if head.begun() { Failure::Torn(error) } else { Failure::Lost(error) }
 }
 
 #[cfg(test)]
