@@ -34,6 +34,7 @@ def bodies() -> dict[str, bytes]:
     large = json.dumps({"model": "bench", "messages": turns}, separators=(",", ":")).encode()
     return {
         "small": chat("bench", (TEXT * 3)[: 288 - len(small)], temperature=0.7, max_tokens=256),
+        "kept": chat("bench-kept", (TEXT * 3)[: 288 - len(small)], temperature=0.7, max_tokens=256),
         "large": large,
         "stream": chat("bench-stream-100", "Tell me a story.", stream=True, stream_options={"include_usage": True}),
         "slow": chat("bench-slow-60", "Tell me a long story.", stream=True, stream_options={"include_usage": True}),
@@ -143,6 +144,9 @@ def measure(name: str, sim: Sim, options, load: dict[str, bytes]) -> dict:
         result["rest_mib"] = (subject.resident() or 0) / 1024
         for workload in ("small", "large", "stream"):
             result[workload] = closed_loop(subject, load[workload], options.seconds)
+        if subject.caches:
+            # The first call is asked of the provider, all others are answered from what is kept.
+            result["kept"] = closed_loop(subject, load["kept"], options.seconds)
         result["rate"] = fixed_rate(subject, options.seconds)
         result["peak_mib"] = (subject.resident() or 0) / 1024
         subject.stop()

@@ -14,6 +14,12 @@ def main() -> int:
     result = json.loads(Path(sys.argv[1]).read_text())
     problems = [] if set(result["subjects"]) == {"direct", "nginx", "weir"} else ["not all subjects were measured"]
     for name, runs in result["subjects"].items():
+        # An answer from the cache costs half of what the cheapest call of a provider costs, or less.
+        for asked, kept in zip(values(runs, "small.cpu_us"), values(runs, "kept.cpu_us")):
+            if kept > asked / 2:
+                problems.append(f"{name}: a call from the cache takes {kept:.1f} µs, one of a provider {asked:.1f}")
+        if name == "weir" and len(values(runs, "kept.cpu_us")) != result["settings"]["runs"]:
+            problems.append("weir: the cache was not measured")
         for path in EACH + (GATEWAYS if name != "direct" else []):
             found = values(runs, path)
             if len(found) != result["settings"]["runs"] or not all(value > 0 for value in found):

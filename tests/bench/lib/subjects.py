@@ -92,6 +92,7 @@ class Subject:
     """A gateway that runs, or none."""
 
     name = "direct"
+    caches = False
     process: subprocess.Popen | None = None
 
     def __init__(self, sim: Sim, folder: Path):
@@ -152,6 +153,7 @@ class Nginx(Subject):
 
 class Weir(Subject):
     name = "weir"
+    caches = True
 
     def command(self):
         self.port = free_port()

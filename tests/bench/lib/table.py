@@ -23,6 +23,8 @@ def render(result: dict) -> str:
     rows = [
         ("small chat: CPU µs a request", "small.cpu_us", 1, True),
         ("small chat: requests a second", "small.rps", 1, False),
+        ("small chat from the cache: CPU µs a request", "kept.cpu_us", 1, True),
+        ("small chat from the cache: requests a second", "kept.rps", 1, False),
         ("100 KB chat: CPU µs a request", "large.cpu_us", 1, True),
         ("100 KB chat: requests a second", "large.rps", 1, False),
         ("stream of 100: CPU µs an event", "stream.cpu_us", 1 / events, True),
