@@ -65,7 +65,14 @@ def unit() -> None:
         need(part in text, f"weir.service: {part} is missing")
 
 
-for check in (compose, dockerfile, prometheus_and_grafana, unit):
+def haproxy() -> None:
+    text = (ROOT / "deploy/haproxy/haproxy.cfg").read_text()
+    # What the case of the replicas puts other addresses for.
+    for part in ("bind :4000", "weir-a:4000", "weir-b:4000", "httpchk GET /health/ready"):
+        need(part in text, f"haproxy.cfg: {part} is missing")
+
+
+for check in (compose, dockerfile, prometheus_and_grafana, unit, haproxy):
     check()
 print("\n".join(PROBLEMS) or "the files of docker/ and deploy/ agree")
 sys.exit(1 if PROBLEMS else 0)

@@ -8,6 +8,8 @@ need_nextest
 need_postgres
 need_faketime
 need_redis
+need_haproxy
+apt_need taskset util-linux
 log="$CACHE/cases.log"
 rc=0
 # Of the whole workspace, so that nothing is built twice with other features.

@@ -33,6 +33,7 @@ need_faketime() {
 }
 
 need_redis() { apt_need redis-server redis-server; }
+need_haproxy() { apt_need haproxy haproxy; }
 
 need_nextest() {
     cargo nextest --version > /dev/null 2>&1 && return 0

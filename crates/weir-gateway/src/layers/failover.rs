@@ -158,6 +158,7 @@ impl<'c> Tour<'c> {
         if matches!(failed.error, AttemptError::Unreachable { stale: true, .. })
             && at < 64
             && self.fresh & 1 << at == 0
+            && !self.call.request.is_spent()
         {
             // No fault of the target's: it is asked at once, over a connection that nobody has kept.
             self.fresh |= 1 << at;

@@ -1,12 +1,12 @@
 //! The failover table: three targets, the first two fail in each way that there is, and the client sees one coherent
-//! answer of the third, in one request, after no more time than the deadline says.
+//! answer of the third, in one request, after no more time than the deadline says, whatever dialect it speaks.
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
-use weir_e2e::{Answer, Bench, free_port, root};
+use weir_e2e::{Answer, Bench, Front, compat, free_port, root};
 use weir_sim::{Sim, SimConfig, Tls};
 
 /// How long each wait of the table may take.
@@ -71,45 +71,13 @@ const fn ways() -> [Way; 28] {
     ]
 }
 
-/// A front: its path, and a request in its dialect.
-type Front = (&'static str, fn(&str, &str, bool) -> Value);
-
-const FRONTS: [Front; 2] = [("/v1/chat/completions", chat), ("/v1/messages", messages)];
-
-fn chat(model: &str, text: &str, stream: bool) -> Value {
-    json!({"model": model, "stream": stream, "max_tokens": 50, "messages": [{"role": "user", "content": text}]})
-}
-
-fn messages(model: &str, text: &str, stream: bool) -> Value {
-    chat(model, text, stream)
-}
-
 /// The text of an answer that is whole and proper.
-fn text(path: &str, stream: bool, answer: &Answer) -> String {
+fn text(front: Front, stream: bool, answer: &Answer) -> String {
     if stream {
-        assert!(answer.finished(), "{}", answer.text());
-        let chunks = answer.chunks();
-        let starts = chunks.iter().filter(|chunk| {
-            chunk["type"] == "message_start" || chunk["choices"][0]["delta"]["role"] == "assistant"
-        });
-        assert_eq!(starts.count(), 1, "one beginning: {}", answer.text());
-        let part = |chunk: &Value| {
-            let delta = if path == "/v1/messages" {
-                &chunk["delta"]["text"]
-            } else {
-                &chunk["choices"][0]["delta"]["content"]
-            };
-            delta.as_str().unwrap_or_default().to_owned()
-        };
-        return chunks.iter().map(part).collect();
+        assert!(front.finished(answer) && front.errors(answer).is_empty(), "{}", answer.text());
+        assert_eq!(front.beginnings(answer), 1, "one beginning: {}", answer.text());
     }
-    let body = answer.json();
-    let text = if path == "/v1/messages" {
-        &body["content"][0]["text"]
-    } else {
-        &body["choices"][0]["message"]["content"]
-    };
-    text.as_str().unwrap_or_default().to_owned()
+    front.text(answer, stream)
 }
 
 async fn resetting() -> u16 {
@@ -124,13 +92,6 @@ async fn resetting() -> u16 {
     port
 }
 
-fn script(bench: &Bench, rules: &[(&str, &str)]) {
-    let rules: Vec<Value> =
-        rules.iter().map(|(model, then)| json!({"match": {"model": model}, "then": then})).collect();
-    let script = json!({"rules": rules}).to_string();
-    bench.sim.state.set_script(weir_sim::Script::from_json(script.as_bytes()).unwrap()).unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn two_targets_fail_in_every_way_and_the_third_answers() {
     let pem = |name: &str| std::fs::read(root().join("tests/e2e/tls").join(name)).unwrap();
@@ -138,11 +99,8 @@ async fn two_targets_fail_in_every_way_and_the_third_answers() {
     let secure = Sim::start(SimConfig { tls: Some(tls), ..SimConfig::default() }).await.unwrap();
     let mut bench = Bench::prepare("", None).await;
     let sim = bench.sim.url();
-    let provider = |name: &str, url: &str| {
-        format!(
-            "  {name}: {{ kind: openai, base_url: \"{url}/v1\", api_key: k }}\n  {name}2: {{ kind: openai, base_url: \"{url}/v1\", api_key: k }}\n"
-        )
-    };
+    // Chat completions only: each dialect is translated.
+    let provider = |name: &str, url: &str| compat(name, url) + &compat(&format!("{name}2"), url);
     let mut config = "providers:\n".to_owned();
     config += &provider("a", &sim);
     config += &provider("refusing", &format!("http://127.0.0.1:{}", free_port()));
@@ -160,19 +118,20 @@ async fn two_targets_fail_in_every_way_and_the_third_answers() {
     bench.weir.run().await;
     let (mut cells, mut slowest) = (0, Duration::ZERO);
     for way in ways() {
-        for (path, make) in FRONTS {
+        for front in Front::ALL {
             for stream in [false, true] {
                 if stream && !way.streamed || !stream && !way.whole {
                     continue;
                 }
-                let cell = format!("{} {path} stream={stream}", way.name);
-                script(&bench, &[("gpt-4o", way.words), ("gpt-4o-mini", way.words)]);
-                let body = make(&format!("via-{}", way.provider), "tell me of the sea", stream);
+                let cell = format!("{} {front:?} stream={stream}", way.name);
+                bench.script(&[("gpt-4o", way.words), ("gpt-4o-mini", way.words)]);
+                let model = format!("via-{}", way.provider);
+                let body = front.body(&model, "tell me of the sea", stream, 50);
                 let began = Instant::now();
-                let answer = bench.post(path, &body).await;
+                let answer = bench.post(&front.path(&model, stream), &body).await;
                 let took = began.elapsed();
                 assert_eq!(answer.status, 200, "{cell}: {}", answer.text());
-                assert!(!text(path, stream, &answer).is_empty(), "{cell}: {}", answer.text());
+                assert!(!text(front, stream, &answer).is_empty(), "{cell}: {}", answer.text());
                 let served = (answer.header("x-weir-provider"), answer.header("x-weir-attempts"));
                 assert_eq!(served, ("claude", "3"), "{cell}");
                 let stated = DEADLINE * way.waits;
@@ -202,7 +161,7 @@ async fn after_the_first_word_nothing_is_tried_again_and_retries_come_last() {
         ("reset_at=4", "upstream_truncated"),
         ("gap=20ms+error_event_at=4", ""),
     ] {
-        script(&bench, &[("gpt-4o", words)]);
+        bench.script(&[("gpt-4o", words)]);
         let answer = bench.chat("two", "hello [[sim:len=20]]", true).await;
         assert_eq!((answer.header("x-weir-attempts"), answer.finished()), ("1", false), "{words}");
         let last = answer.chunks().pop().unwrap();
@@ -212,7 +171,7 @@ async fn after_the_first_word_nothing_is_tried_again_and_retries_come_last() {
         }
     }
     // Each target once, and only then the first again.
-    script(&bench, &[("gpt-4o", "status=500"), ("gpt-4o-mini", "status=500")]);
+    bench.script(&[("gpt-4o", "status=500"), ("gpt-4o-mini", "status=500")]);
     let answer = bench.chat("two", "hello", false).await;
     assert_eq!((answer.status, answer.header("x-weir-attempts")), (500, "4"));
     let tried: Vec<String> = answer.json()["error"]["weir"]["attempts"]
@@ -223,7 +182,7 @@ async fn after_the_first_word_nothing_is_tried_again_and_retries_come_last() {
         .collect();
     assert_eq!(tried, ["gpt-4o", "gpt-4o-mini", "gpt-4o", "gpt-4o-mini"]);
     // What the client asked for too loudly helps nowhere, and counts against nobody.
-    script(&bench, &[("gpt-4o", "status=400")]);
+    bench.script(&[("gpt-4o", "status=400")]);
     assert_eq!(bench.chat("two", "hello", false).await.header("x-weir-attempts"), "1");
     bench.audit(&[]).await;
 }
@@ -233,12 +192,13 @@ async fn after_the_first_word_nothing_is_tried_again_and_retries_come_last() {
 async fn w056_one_deadline_over_all_attempts() {
     let more = "models:\n  three: { targets: [openai/gpt-4o, openai/gpt-4o-mini, openai/o3-mini], breaker: off, timeouts: { first_byte: 400ms, total: 1s } }\n";
     let bench = Bench::start(more).await;
-    script(&bench, &[("gpt-4o", "silent"), ("gpt-4o-mini", "silent"), ("o3-mini", "silent")]);
+    bench.script(&[("gpt-4o", "silent"), ("gpt-4o-mini", "silent"), ("o3-mini", "silent")]);
     for (headers, expected) in [(&[][..], 1000), (&[("x-weir-timeout", "600ms")][..], 600)] {
         for stream in [false, true] {
             let began = Instant::now();
-            let answer =
-                bench.post_with("/v1/chat/completions", &chat("three", "hello", stream), headers).await;
+            let answer = bench
+                .post_with("/v1/chat/completions", &Front::Chat.body("three", "hello", stream, 50), headers)
+                .await;
             let (took, expected) = (began.elapsed(), Duration::from_millis(expected));
             assert_eq!((answer.status, &answer.json()["error"]["weir"]["timeout"]), (504, &json!("total")));
             assert!(took >= expected && took < expected + Duration::from_millis(150), "{took:?}");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use weir_e2e::{Bench, Weir, client, config, root, signal};
+use weir_e2e::{Bench, Weir, client, config, resident, root, scale, signal};
 
 const MASTER: &str = "master-CANARY-0b5d7a91c2";
 
@@ -73,28 +73,43 @@ async fn a_changed_file_is_taken_whole_or_not_at_all() {
     bench.audit(&[]).await;
 }
 
+/// W-069: reloads under load break no call and leave nothing behind.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_reloads_under_load_break_no_call() {
-    let bench = Bench::start("").await;
-    let load = bench.load(6969, 1500, 20, &["", "gap=1ms"]);
+async fn w069_reloads_under_load_break_no_call_and_leave_nothing_behind() {
+    let names = |number: u32| format!("models:\n  a: openai/gpt-4o\n  b{}: openai/gpt-4o-mini\n", number % 7);
+    let bench = Bench::start(&names(0)).await;
+    let mut load = bench.load(6969, u64::MAX, 40, &["", "gap=1ms", "len=10+gap=20ms"]);
+    (load.rate, load.duration) = (Some(200.0), Some(Duration::from_secs(scale(5, 60))));
     let log = load.log.clone().unwrap();
     let driving = tokio::spawn(weir_tools::drive::run(load));
     let process = bench.weir.process();
-    let mut sent = 0;
-    while !driving.is_finished() && sent < 1000 {
+    let reloads = async || bench.metric("weir_config_reloads_total", &["ok"]).await as u32;
+    let wanted = scale(60, 1000);
+    let (mut number, mut memory) = (0, Vec::new());
+    while !driving.is_finished() || number < wanted {
+        number += 1;
+        let before = reloads().await;
+        bench.weir.configure(&config(&bench.sim.url(), &names(number)));
         signal(process, "HUP");
-        sent += 1;
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        eventually("a reload", async || reloads().await > before).await;
+        memory.push(resident(process));
     }
     let summary = driving.await.unwrap().unwrap();
-    assert_eq!(
-        summary.ended(weir_tools::drive::Seen::Complete),
-        1500,
-        "{:?} {:?}",
-        summary.ends,
-        summary.errors
+    let all: u64 = summary.ends.values().sum();
+    let complete = summary.ended(weir_tools::drive::Seen::Complete);
+    assert_eq!(complete, all, "{:?} {:?}", summary.ends, summary.errors);
+    let third = |number: usize| {
+        let part = &memory[memory.len() * number / 3..memory.len() * (number + 1) / 3];
+        part.iter().sum::<u64>() / part.len() as u64
+    };
+    println!(
+        "{number} reloads, {all} calls; {} KiB in the second third, {} in the last",
+        third(1) >> 10,
+        third(2) >> 10
     );
-    println!("{sent} SIGHUPs");
+    // A short run is still warming up.
+    let slack = scale(4 << 20, 0);
+    assert!(third(2) <= third(1) * 105 / 100 + slack, "{} after {}", third(2), third(1));
     bench.audit(&[log]).await;
 }
 

@@ -1,0 +1,98 @@
+//! W-043: readers that are slow take little memory, hold their provider back, and don't slow others down.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use weir_e2e::{Bench, Front, resident, scale};
+use weir_tools::drive::{self, Mix, Seen};
+
+/// So many readers.
+const READERS: usize = 200;
+/// Bytes of each stream: much more than the buffers of two sockets hold.
+const CHUNKS: usize = 100_000;
+/// What one reader may take of the gateway's memory.
+const MOST: u64 = 128 << 10;
+
+/// A stream that has begun, read by a kilobyte a second.
+async fn reader(address: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
+    let body =
+        Front::Chat.body(&format!("openai/bench-stream-{CHUNKS}"), "go on", true, 1_000_000).to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    let mut begin = [0; 12];
+    stream.read_exact(&mut begin).await.unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200");
+    stream
+}
+
+/// The 99th percentile of small calls at a steady rate.
+async fn others(bench: &Bench, seed: u64, seconds: u64) -> Duration {
+    let mut load = bench.load(seed, u64::MAX, 100, &[""]);
+    load.plan.mix = vec![Mix::parse("chat:anthropic/claude-haiku-4-5").unwrap()];
+    (load.rate, load.duration, load.log) = (Some(100.0), Some(Duration::from_secs(seconds)), None);
+    let summary = drive::run(load).await.unwrap();
+    let all: u64 = summary.ends.values().sum();
+    assert_eq!(summary.ended(Seen::Complete), all, "{:?} {:?}", summary.ends, summary.errors);
+    summary.took(990)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w043_slow_readers_take_little_memory_and_hold_their_provider_back() {
+    let bench = Bench::start("").await;
+    let seconds = scale(4, 30);
+    let before = others(&bench, 1, seconds).await;
+    let memory = resident(bench.weir.process());
+    let mut readers = Vec::new();
+    for _ in 0..READERS {
+        readers.push(reader(&bench.weir.address).await);
+    }
+    let (over, mut is_over) = tokio::sync::watch::channel(false);
+    let reading = tokio::spawn(async move {
+        let began = Instant::now();
+        let mut piece = [0; 1024];
+        let mut read = 0;
+        while !*is_over.borrow_and_update() {
+            for stream in &mut readers {
+                read += stream.read(&mut piece).await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        (read as f64 / READERS as f64 / began.elapsed().as_secs_f64(), readers)
+    });
+    let during = others(&bench, 2, seconds).await;
+    let grown = resident(bench.weir.process()).saturating_sub(memory) / READERS as u64;
+    over.send(true).unwrap();
+    let (rate, readers) = reading.await.unwrap();
+    println!(
+        "{READERS} readers at {rate:.0} bytes a second: {} KiB each; p99 of others {before:?} before, {during:?} during",
+        grown >> 10
+    );
+    assert!(grown <= MOST, "{} KiB a reader", grown >> 10);
+    // A machine that does other things, too, moves small times by more than a tenth.
+    let slack = scale(Duration::from_millis(20), Duration::from_millis(1));
+    assert!(during <= before.mul_f64(1.1) + slack, "{during:?}, {before:?} before");
+    assert_eq!(bench.metric("weir_inflight_requests", &[]).await, READERS as f64);
+    // All leave: the provider sees it, and had not sent much of what it had.
+    drop(readers);
+    let began = Instant::now();
+    while bench.metric("weir_inflight_requests", &[]).await > 0.0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "calls are let go");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let truth = std::fs::read_to_string(&bench.truth).unwrap();
+    let sent = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["bytes_out"].as_u64().filter(|_| line["model"].as_str().unwrap().starts_with("bench"))
+    };
+    let sent: Vec<u64> = truth.lines().filter_map(sent).collect();
+    let (most, whole) = (sent.iter().max().copied().unwrap_or(0), CHUNKS as u64 * 200);
+    println!("{} streams, {} KiB sent at most, of {} KiB", sent.len(), most >> 10, whole >> 10);
+    assert!(sent.len() == READERS && most < whole / 2, "{most} of {whole}");
+}
