@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 import { startWeir } from "../clients/node/weir.js";
 
 const MASTER = "console-master-key-0123456789";
-const PAGES = ["overview", "providers", "models", "requests", "spend", "keys", "teams", "budgets", "routes", "cache", "playground", "alerts", "audit", "config"];
+const PAGES = ["overview", "providers", "models", "requests", "spend", "keys", "teams", "budgets", "routes", "cache", "playground", "errors", "alerts", "audit", "config"];
 const shots = join(dirname(fileURLToPath(import.meta.url)), "../.cache/console");
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
@@ -162,7 +162,7 @@ test("200 script payloads are shown as text", async () => {
   const { page, seen, close } = await open();
   let dialogs = 0;
   page.on("dialog", (dialog) => { dialogs += 1; void dialog.dismiss(); });
-  for (const name of ["requests", "spend", "overview", "models", "audit"]) await go(page, name);
+  for (const name of ["requests", "spend", "overview", "models", "errors", "audit"]) await go(page, name);
   await go(page, "spend");
   for (const by of ["tag", "user", "session", "route"]) {
     await page.locator("select[name=by]").selectOption(by);

@@ -48,15 +48,41 @@ def prometheus_and_grafana() -> None:
     need(source["datasources"][0]["url"] == "http://prometheus:9090", "Grafana's data source is not the compose file's Prometheus")
     made = subprocess.run([sys.executable, ROOT / "deploy/grafana/make.py", "--check"], capture_output=True, text=True)
     need(made.returncode == 0, made.stdout.strip())
-    panels = json.loads((ROOT / "deploy/grafana/overview.json").read_text())["panels"]
-    need(len({panel["id"] for panel in panels}) == len(panels), "overview.json: panels share an id")
+    boards = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
+    uids = [json.loads(board.read_text())["uid"] for board in boards]
+    need(len(boards) == len(set(uids)) == 7, f"dashboards: {uids}")
+    for board in boards:
+        grid(board.name, json.loads(board.read_text())["panels"])
+
+
+def grid(name: str, panels: list) -> None:
+    need(len({panel["id"] for panel in panels}) == len(panels), f"{name}: panels share an id")
     places = set()
     for panel in panels:
         at = panel["gridPos"]
         cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
-        need(not cells & places, f"overview.json: {panel['title']} lies on another panel")
-        need(at["x"] + at["w"] <= 24, f"overview.json: {panel['title']} is too wide")
+        need(not cells & places, f"{name}: {panel['title']} lies on another panel")
+        need(at["x"] + at["w"] <= 24, f"{name}: {panel['title']} is too wide")
         places |= cells
+
+
+def rules() -> None:
+    """Each alert says how bad it is, what it is, and what to do; each runbook belongs to an alert, each alert has a test."""
+    groups = yaml.safe_load((ROOT / "deploy/prometheus/rules.yml").read_text())["groups"]
+    tested = (ROOT / "deploy/prometheus/tests/rules.test.yml").read_text()
+    pages = set()
+    for rule in (rule for group in groups for rule in group["rules"] if "alert" in rule):
+        name, notes = rule["alert"], rule.get("annotations", {})
+        need(rule.get("labels", {}).get("severity") in ("page", "ticket"), f"{name}: severity is neither page nor ticket")
+        need(notes.get("summary"), f"{name}: no summary")
+        page = ROOT / notes.get("runbook", "nothing")
+        pages.add(page)
+        need(page.is_file() and f"`{name}`" in page.read_text(), f"{name}: its runbook does not name it")
+        fires = re.search(rf"alertname: {name}\n        exp_alerts:\n", tested)
+        need(fires, f"{name}: no test lets it fire")
+        need(re.search(rf"alertname: {name}\n        exp_alerts: \[\]\n", tested), f"{name}: no test lets it be quiet")
+    written = set((ROOT / "docs/runbooks").glob("*.md"))
+    need(pages == written, f"runbooks without an alert: {sorted(path.name for path in written - pages)}")
 
 
 def unit() -> None:
@@ -72,7 +98,7 @@ def haproxy() -> None:
         need(part in text, f"haproxy.cfg: {part} is missing")
 
 
-for check in (compose, dockerfile, prometheus_and_grafana, unit, haproxy):
+for check in (compose, dockerfile, prometheus_and_grafana, rules, unit, haproxy):
     check()
 print("\n".join(PROBLEMS) or "the files of docker/ and deploy/ agree")
 sys.exit(1 if PROBLEMS else 0)

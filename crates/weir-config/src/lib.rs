@@ -43,7 +43,7 @@ pub use section::budgets::{Budget, BudgetAdmission, BudgetPeriod};
 pub use section::cache::{Cache, CacheMode, CacheScope, RouteCache};
 pub use section::coordination::{Coordination, OnLoss};
 pub use section::keys::{Key, Limits, Role, SharedLimits, Team};
-pub use section::logging::{LogContent, LogFormat, LogLevel, Logging};
+pub use section::logging::{CallLog, LogContent, LogFormat, LogLevel, Logging};
 pub use section::models::{Model, Target};
 pub use section::prices::{Prices, UnknownPrice};
 pub use section::providers::Provider;
@@ -52,5 +52,5 @@ pub use section::routing::{
 };
 pub use section::server::{Server, Tls};
 pub use section::storage::{Durability, Ledger, OnFull, Store};
-pub use section::telemetry::{ALERTS_ON, Alert, Telemetry};
+pub use section::telemetry::{ALERTS_ON, Alert, GenaiSemconv, Otlp, OtlpProtocol, Telemetry};
 pub use unsupported::{UNSUPPORTED, Unsupported};

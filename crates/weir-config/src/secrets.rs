@@ -26,6 +26,10 @@ pub(crate) fn secrets_mut(config: &mut Config) -> Vec<(KeyPath, &mut Secret)> {
         secrets.extend(provider.headers.iter_mut().map(|(name, value)| (headers.key(name), value)));
         secrets.extend(provider.proxy.as_mut().map(|proxy| (path.key("proxy"), proxy)));
     }
+    if let Some(otlp) = &mut config.telemetry.otlp {
+        let path = KeyPath::from(["telemetry", "otlp", "headers"]);
+        secrets.extend(otlp.headers.iter_mut().map(|(name, value)| (path.key(name), value)));
+    }
     for (index, key) in config.keys.iter_mut().enumerate() {
         let path = KeyPath::from(["keys"]).index(index).key("key");
         secrets.extend(key.key.as_mut().map(|secret| (path, secret)));

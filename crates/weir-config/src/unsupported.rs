@@ -40,9 +40,6 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     unsupported("models.*.cache.mode", &["off", "false", "exact"], "write `exact`, or remove it"),
     unsupported("cache.semantic", &[], REMOVE),
     unsupported("cache.exact.backend", &["memory"], "remove it; answers are kept in memory"),
-    unsupported("logging.content", OFF, "remove it; prompts and answers are not logged"),
-    unsupported("telemetry.otlp", &[], "remove it; metrics are at /metrics"),
-    unsupported("telemetry.genai_semconv", &[], REMOVE),
 ];
 
 /// Reports and takes out what nothing acts on.

@@ -273,8 +273,7 @@ fn what_nothing_acts_on_is_refused() {
         ("models: {m: {strategy: auto, targets: [a/b]}}\n", "models.m.strategy"),
         ("models: {m: {targets: [a/b], cache: {mode: semantic}}}\n", "models.m.cache.mode"),
         ("models: {m: {targets: [a/b], hedge: {after: p95}}}\n", "models.m.hedge"),
-        ("telemetry: {otlp: {endpoint: 'http://h:4317'}}\n", "telemetry.otlp"),
-        ("logging: {content: full}\n", "logging.content"),
+        ("logging: {content: metadata}\n", "logging.content"),
         ("agents: {helper: {kind: a2a, url: 'https://h'}}\n", "agents"),
     ] {
         refused_with(text, &format!("{path}: not supported by this version yet; "));
@@ -408,4 +407,31 @@ fn older_files_load_and_say_so() {
     assert_eq!((loaded.config.version, loaded.config.server.listen.0.port()), (1, 9));
     let warning = loaded.warnings[0].to_string();
     assert!(warning.starts_with("weir.yaml:1:10: ") && warning.contains("weir check --migrate"), "{warning}");
+}
+
+#[test]
+fn what_others_may_watch_is_checked() {
+    let config = read(
+        "telemetry: {genai_semconv: both, each_key: on, otlp: {endpoint: 'http://h:4317', sample: 0.01, headers: {a: '${KEY}'}}}\n\
+         logging: {content: full, calls: {to: stdout, keep_for: 7d, content_sample: 0.5}}\n",
+    )
+    .unwrap()
+    .config;
+    let otlp = config.telemetry.otlp.unwrap();
+    assert_eq!((otlp.spoken(), otlp.sample.millionths), (OtlpProtocol::Grpc, 10_000));
+    assert_eq!(config.logging.calls.unwrap().content_sample, Share::percent(50));
+    let spoken = |text: &str| read(text).unwrap().config.telemetry.otlp.unwrap().spoken();
+    assert_eq!(spoken("telemetry: {otlp: {endpoint: 'http://h:4318'}}\n"), OtlpProtocol::Http);
+    assert_eq!(spoken("telemetry: {otlp: {endpoint: 'https://h', protocol: grpc}}\n"), OtlpProtocol::Grpc);
+    for (text, words) in [
+        ("logging: {content: full}\n", "say where to"),
+        ("logging: {calls: {to: ''}}\n", "write `stdout`, or a file"),
+        ("logging: {calls: {to: a, max_size: 1KiB}}\n", "at least 64KiB"),
+        ("logging: {calls: {to: a, keep_for: 1s}}\n", "at least 1m"),
+        ("telemetry: {max_series: 5}\n", "at least 100"),
+        ("telemetry: {otlp: {endpoint: 'http://h', interval: 1ms}}\n", "at least 1s"),
+        ("telemetry: {otlp: {endpoint: 'http://h', headers: {'a b': c}}}\n", "is no header"),
+    ] {
+        refused_with(text, words);
+    }
 }

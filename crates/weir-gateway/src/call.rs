@@ -14,6 +14,8 @@ use crate::limits::{Limits, RateView};
 use crate::purse::Purse;
 use crate::routing::{Plan, Preferences};
 use crate::snapshot::{Snapshot, Target};
+use crate::trace::Trace;
+use crate::watch::Seen;
 
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +101,8 @@ pub struct CallOptions {
     pub max_cost: Option<i64>,
     /// What the whole session may cost, in nano-dollars.
     pub session_budget: Option<i64>,
+    /// The trace that the call belongs to, where traces are wanted.
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// A client's call.
@@ -166,6 +170,8 @@ pub struct Progress {
     pub max_tokens: Option<u64>,
     /// How its limits stand, where it has any.
     pub rate: Option<RateView>,
+    /// What is gathered for those who want to know of it; `None` where nobody does.
+    pub seen: Option<Box<Seen>>,
 }
 
 /// One attempt, in short.

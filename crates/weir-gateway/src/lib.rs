@@ -12,6 +12,7 @@ pub mod credentials;
 pub mod cut;
 pub mod dispatch;
 pub mod error;
+pub mod errors;
 pub mod layers;
 pub mod limits;
 pub mod meter;
@@ -24,7 +25,9 @@ pub mod reply;
 pub mod routing;
 pub mod snapshot;
 pub mod stack;
+pub mod trace;
 pub mod upstream;
+pub mod watch;
 pub mod write;
 
 pub use cache::{Cache, CacheControl};

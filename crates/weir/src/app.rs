@@ -1,7 +1,7 @@
 //! The running gateway: everything that requests share.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use crate::data;
 use crate::extract::address::WrongKeys;
 use crate::idempotency::{Answers, Sharing};
 use crate::listed::Listed;
+use crate::live::Live;
+use crate::otlp::Otlp;
 use crate::routes::Routes;
 
 /// An error with its message, for the terminal.
@@ -99,6 +101,12 @@ pub struct App {
     pub sharing: Arc<Sharing>,
     /// What is wrong now, and was.
     pub alerts: Alerts,
+    /// Calls as they end.
+    pub live: Live,
+    /// How many calls found no room in the log of calls.
+    pub calls_not_logged: AtomicU64,
+    /// Traces, and what became of them.
+    pub otlp: Otlp,
     /// Addresses that try key after key.
     pub wrong_keys: WrongKeys,
     /// What replicas share, where they share anything.
@@ -184,11 +192,15 @@ impl App {
             answers: Arc::default(),
             sharing: Arc::default(),
             alerts: Alerts::default(),
+            live: Live::default(),
+            calls_not_logged: AtomicU64::new(0),
+            otlp: Otlp::default(),
             wrong_keys: WrongKeys::default(),
             redis,
             source,
             draining: AtomicBool::new(false),
         });
+        app.count();
         app.first_accounts().await;
         Ok(app)
     }
@@ -218,7 +230,14 @@ impl App {
         self.budgets.adopt(&snapshot.spending.set());
         self.loaded.store(Arc::new(loaded));
         self.snapshot.store(Arc::new(snapshot));
+        self.count();
         Ok(())
+    }
+
+    /// Lets the counters follow the configuration.
+    fn count(&self) {
+        let telemetry = &self.loaded.load().config.telemetry;
+        self.metrics.configure(telemetry.max_series, telemetry.each_key.0);
     }
 
     /// The gateway itself, for work that outlives a request.

@@ -8,6 +8,7 @@ mod admin;
 mod alerts;
 mod app;
 mod banner;
+mod call_log;
 mod clock;
 mod commands;
 mod data;
@@ -16,8 +17,11 @@ mod extract;
 mod handlers;
 mod idempotency;
 mod listed;
+mod live;
+mod otlp;
 mod overload;
 mod patience;
+mod redact;
 mod reload;
 mod respond;
 mod router;
@@ -81,6 +85,9 @@ fn run_online(cli: &Cli, environment: Environment, output: &mut Output<'_>) -> R
             Some(Command::Check(args)) => commands::check::run(args, global, environment, output).await,
             Some(Command::Doctor(args)) => commands::doctor::run(args, global, environment, output).await,
             Some(Command::Spend(args)) => commands::spend::run(args, global, &environment, output).await,
+            Some(Command::Logs(args)) => commands::logs::run(args, global, &environment, output).await,
+            Some(Command::Top(args)) => commands::top::run(args, global, &environment, output).await,
+            Some(Command::Chat(args)) => commands::chat::run(args, global, &environment, output).await,
             Some(Command::Keys(args)) => {
                 commands::accounts::keys::run(args, global, &environment, output).await
             }

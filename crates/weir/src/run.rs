@@ -12,7 +12,7 @@ use crate::app::{App, Error, Source};
 use crate::banner::Banner;
 use crate::router::{Service, Side};
 use crate::seats::Seats;
-use crate::{accounts, alerts, listed, overload, reload, serve, telemetry};
+use crate::{accounts, alerts, call_log, listed, otlp, overload, reload, serve, telemetry};
 
 /// So many connections the operators' own listener answers at the same time.
 const OPERATORS: usize = 256;
@@ -20,6 +20,9 @@ const OPERATORS: usize = 256;
 const FLUSH: Duration = Duration::from_secs(5);
 /// The same where the drain time was used up: whoever stopped the process waits. What is left is in the spool.
 const FLUSH_AFTER_CUT: Duration = Duration::from_millis(500);
+
+/// How long the last export may take.
+const EXPORT: Duration = Duration::from_secs(2);
 
 /// How long answers to operators may still take at the end.
 const ANSWERS: Duration = Duration::from_secs(2);
@@ -54,6 +57,8 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     tokio::spawn(reload::watch(app.clone()));
     tokio::spawn(accounts::watch(app.clone()));
     tokio::spawn(alerts::watch(app.clone()));
+    otlp::start(app.clone());
+    let calls = call_log::start(app.clone());
     tokio::spawn(listed::ask_regularly(app.clone()));
     tokio::spawn(overload::watch(app.clone(), &config.server));
     let drain = config.server.drain_timeout.get();
@@ -75,6 +80,8 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     if !complete {
         tracing::warn!("calls were still under way when the drain time was over; their rows say so");
     }
+    app.otlp.stop(EXPORT).await;
+    calls.stop(EXPORT).await;
     app.budgets.stop().await;
     if !app.ledger.flush_and_stop(if complete { FLUSH } else { FLUSH_AFTER_CUT }).await {
         tracing::warn!("some rows are still in the spool; the next start moves them to the store");

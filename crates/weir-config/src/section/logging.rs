@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::scalar::{Duration, Share, Size};
+
 /// What weir writes to standard error.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -11,8 +13,53 @@ pub struct Logging {
     pub level: LogLevel,
     /// In which form.
     pub format: LogFormat,
-    /// What of prompts and answers is logged.
+    /// What of prompts and answers is written to `calls`, redacted.
     pub content: LogContent,
+    /// Writes a JSON line for each call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<CallLog>,
+}
+
+/// A JSON line for each call: who, what, where, how long, tokens, cost, each attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallLog {
+    /// `stdout`, or a file; a relative one starts in `data_dir`.
+    pub to: String,
+    /// How large a file gets before another is begun.
+    #[serde(default = "max_size")]
+    pub max_size: Size,
+    /// How many full files are kept.
+    #[serde(default = "keep")]
+    pub keep: u32,
+    /// How long full files are kept at most; a file is full after a tenth of that, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_for: Option<Duration>,
+    /// Whose prompts and answers are written, by names of keys, where `content` is on; without it, everybody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_keys: Option<Vec<String>>,
+    /// The share of calls whose prompts and answers are written.
+    #[serde(default = "all")]
+    pub content_sample: Share,
+    /// The longest piece of a request, and of an answer, that is written.
+    #[serde(default = "content_max")]
+    pub content_max: Size,
+}
+
+fn max_size() -> Size {
+    Size(100 << 20)
+}
+
+fn keep() -> u32 {
+    5
+}
+
+fn all() -> Share {
+    Share::percent(100)
+}
+
+fn content_max() -> Size {
+    Size(16 << 10)
 }
 
 /// From which level on lines are written.

@@ -1,5 +1,6 @@
 //! `telemetry:` and `alerts:` what others may watch.
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,17 +12,26 @@ use crate::scalar::{BaseUrl, Duration, Secret, Share, Switch};
 pub struct Telemetry {
     /// Whether `/metrics` is there.
     pub prometheus: Switch,
+    /// How many series `/metrics` may have; what comes beyond counts under `overflow`.
+    pub max_series: u32,
+    /// Whether each key is counted by itself (`weir_key_*`).
+    pub each_key: Switch,
     /// Sends traces and metrics to a collector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otlp: Option<Otlp>,
     /// Which version of OpenTelemetry's GenAI names is used.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub genai_semconv: Option<GenaiSemconv>,
+    pub genai_semconv: GenaiSemconv,
 }
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { prometheus: Switch(true), otlp: None, genai_semconv: None }
+        Self {
+            prometheus: Switch(true),
+            max_series: 20_000,
+            each_key: Switch(false),
+            otlp: None,
+            genai_semconv: GenaiSemconv::V1_41,
+        }
     }
 }
 
@@ -29,15 +39,63 @@ impl Default for Telemetry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Otlp {
-    /// Its address.
+    /// Its address; for `http` without `/v1/traces`.
     pub endpoint: BaseUrl,
-    /// Whether prompts and answers go along.
+    /// How it is spoken to. Without it: `grpc` at port 4317, else `http`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<OtlpProtocol>,
+    /// Headers that go with each export, as for authentication.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub headers: IndexMap<String, Secret>,
+    /// The share of calls that are traced. A caller's `traceparent` says by itself whether its call is.
+    #[serde(default = "all")]
+    pub sample: Share,
+    /// Whether traces are sent.
+    #[serde(default = "on")]
+    pub traces: Switch,
+    /// Whether metrics are sent.
+    #[serde(default = "on")]
+    pub metrics: Switch,
+    /// How often metrics are sent.
+    #[serde(default = "interval")]
+    pub interval: Duration,
+    /// Whether prompts and answers go along with traces, redacted.
     #[serde(default = "off")]
     pub content: Switch,
 }
 
+/// How a collector is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OtlpProtocol {
+    /// Protocol buffers over HTTP.
+    Http,
+    /// gRPC.
+    Grpc,
+}
+
+impl Otlp {
+    /// How it is spoken to.
+    pub fn spoken(&self) -> OtlpProtocol {
+        let grpc = self.endpoint.as_str().ends_with(":4317");
+        self.protocol.unwrap_or(if grpc { OtlpProtocol::Grpc } else { OtlpProtocol::Http })
+    }
+}
+
 fn off() -> Switch {
     Switch(false)
+}
+
+fn on() -> Switch {
+    Switch(true)
+}
+
+fn all() -> Share {
+    Share::percent(100)
+}
+
+fn interval() -> Duration {
+    Duration::from_secs(15)
 }
 
 /// Which version of OpenTelemetry's GenAI names is used.

@@ -1,15 +1,21 @@
-//! Checks of `alerts`.
+//! Checks of `alerts`, `telemetry` and `logging`.
 
 use super::Findings;
 use crate::config::Config;
 use crate::nearest::nearest;
 use crate::path::KeyPath;
-use crate::scalar::Duration;
+use crate::scalar::{Duration, Size};
+use crate::section::logging::LogContent;
 use crate::section::telemetry::ALERTS_ON;
 
 const KINDS: [&str; 2] = ["webhook", "slack"];
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
+    check_calls(config, findings);
+    check_otlp(config, findings);
+    if config.telemetry.max_series < 100 {
+        findings.add(KeyPath::from(["telemetry", "max_series"]), "must be at least 100");
+    }
     for (index, alert) in config.alerts.iter().enumerate() {
         let path = KeyPath::from(["alerts"]).index(index);
         if !KINDS.contains(&alert.kind.as_str()) {
@@ -32,5 +38,47 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         if !(Duration::from_secs(1)..=Duration::from_secs(86_400)).contains(&alert.window) {
             findings.add(path.key("window"), "must be from 1s to 24h");
         }
+    }
+}
+
+fn check_otlp(config: &Config, findings: &mut Findings) {
+    let Some(otlp) = &config.telemetry.otlp else { return };
+    let path = |key| KeyPath::from(["telemetry", "otlp"]).key(key);
+    if otlp.interval < Duration::from_secs(1) {
+        findings.add(path("interval"), "must be at least 1s");
+    }
+    for (name, value) in &otlp.headers {
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let visible = value.expose().bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        if name.is_empty() || !name.bytes().all(token) || !visible {
+            findings.add(path("headers").key(name), "is no header; write letters, digits and dashes");
+        }
+    }
+}
+
+fn check_calls(config: &Config, findings: &mut Findings) {
+    let path = |key| KeyPath::from(["logging", key]);
+    if config.logging.content == LogContent::Metadata {
+        findings.add(path("content"), "not supported by this version yet; write `full` or `off`");
+        return;
+    }
+    let Some(calls) = &config.logging.calls else {
+        if config.logging.content != LogContent::Off {
+            findings.add(path("content"), "prompts and answers are written to `logging.calls`; say where to");
+        }
+        return;
+    };
+    let path = |key| path("calls").key(key);
+    if calls.to.is_empty() {
+        findings.add(path("to"), "is empty; write `stdout`, or a file");
+    }
+    if calls.max_size < Size(64 << 10) {
+        findings.add(path("max_size"), "must be at least 64KiB");
+    }
+    if calls.keep_for.is_some_and(|time| time < Duration::from_secs(60)) {
+        findings.add(path("keep_for"), "must be at least 1m");
+    }
+    if calls.content_max > Size(1 << 20) {
+        findings.add(path("content_max"), "must be at most 1MiB");
     }
 }

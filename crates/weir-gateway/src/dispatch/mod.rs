@@ -257,6 +257,9 @@ fn own_headers(encoded: &mut Encoded) {
     let id = call.id.attempt(encoded.attempt.ordinal).to_string();
     headers.insert(ATTEMPT_ID, HeaderValue::try_from(id).expect("hex digits and dashes"));
     headers.insert(HOP, HeaderValue::from(call.hops + 1));
+    if let Some(trace) = &call.options.trace {
+        trace.put(encoded.attempt.ordinal, headers);
+    }
 }
 
 async fn stream(

@@ -78,7 +78,10 @@ where
         }
         let budgets = self.budgets.clone();
         Box::pin(async move {
-            let Some(purse) = admit(&routed, &set, &budgets).await? else { return inner.call(routed).await };
+            let began = routed.call.step();
+            let admitted = admit(&routed, &set, &budgets).await?;
+            routed.call.stepped("budget", began);
+            let Some(purse) = admitted else { return inner.call(routed).await };
             routed.call.progress.lock().purse = Some(purse.clone());
             let held = Held(purse);
             let mut reply = inner.call(routed).await?;

@@ -96,10 +96,15 @@ impl CacheLayer {
         };
         let lead = match call.options.cache {
             CacheControl::Refresh => None,
-            control => match self.look_up(&routed, &key, control).await? {
-                Found::Reply(reply) => return Ok(reply),
-                Found::Nothing(lead) => lead,
-            },
+            control => {
+                let began = call.step();
+                let found = self.look_up(&routed, &key, control).await?;
+                call.stepped("cache", began);
+                match found {
+                    Found::Reply(reply) => return Ok(reply),
+                    Found::Nothing(lead) => lead,
+                }
+            }
         };
         self.miss(&routed);
         call.progress.lock().copies = Some(self.cache.copies(&call.snapshot.settings.cache));

@@ -93,9 +93,13 @@ where
     }
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
+        let began = attempt.call.step();
         match encode(attempt) {
             // Boxed, because it passes through several layers: each would move all of it.
-            Ok(encoded) => self.inner.call(Box::new(encoded)),
+            Ok(encoded) => {
+                encoded.attempt.call.stepped("translate", began);
+                self.inner.call(Box::new(encoded))
+            }
             Err(error) => Box::pin(ready(Err(error.into()))),
         }
     }

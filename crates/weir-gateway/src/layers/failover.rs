@@ -258,6 +258,7 @@ fn pause(retry: &snapshot::Retry, asked: Option<Duration>, tries: u32) -> Option
 
 fn note(call: &Call, target: &Target, failed: &Failed) {
     let state = failed.outcome.as_ref().map_or("not_sent", |outcome| outcome.state.name());
+    target.metrics.failed(call, failed);
     tracing::debug!(target.provider = %target.provider.name, target.model = %target.model, error = %failed.error, "target failed");
     call.progress.lock().trail.push(Tried {
         provider: target.provider.name.clone(),

@@ -67,10 +67,14 @@ where
                     let own = reply.head.as_ref().and_then(|head| head.status);
                     watched.status = own.map_or(200, |status| status.as_u16());
                     watched.overhead = Some(watched.call.overhead(Instant::now()));
+                    if let Body::Whole(answer) = &reply.body {
+                        watched.metrics.watchers.answered(&watched.call, answer);
+                    }
                     end_with(&mut reply, watched, &ledger).await;
                     Ok(reply)
                 }
                 Err(error) => {
+                    watched.metrics.errors.refused(&watched.call, &error);
                     watched.status = error.status();
                     watched.code = error.words().code;
                     let position = watched.end();
@@ -131,7 +135,11 @@ impl Watched {
             message: "the ledger has no room for another call; its database may be down or slow",
             retry_after: full.retry_after,
         })?;
-        call.progress.lock().room = Some(room);
+        let seen = metrics.watchers.begin(&call);
+        let mut progress = call.progress.lock();
+        progress.room = Some(room);
+        progress.seen = seen;
+        drop(progress);
         metrics.inflight.inc();
         Ok(Watched { call, metrics, status: 499, code: None, overhead: None, ended: false })
     }
@@ -176,7 +184,11 @@ impl Watched {
         };
         let position =
             progress.room.take().map_or_else(Position::default, |room| room.finish(&row, unsettled.as_ref()));
+        let seen = progress.seen.take();
         drop(progress);
+        if let Some(seen) = seen {
+            self.metrics.watchers.end(*seen, &self.call, &row);
+        }
         self.metrics.call(&self.call, target.as_deref(), &row, now - self.call.started, overhead);
         position
     }

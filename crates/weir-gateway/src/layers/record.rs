@@ -121,12 +121,18 @@ impl OpenRecord {
     fn write(&mut self, outcome: &Outcome, last: bool) {
         let Some(open) = self.open.take() else { return };
         self.count(outcome);
+        if last {
+            self.target.metrics.broke(&self.call, outcome);
+        }
         let row = row(&self.call, open, self.started, outcome);
         let mut progress = self.call.progress.lock();
         if let Some(purse) = &progress.purse {
             purse.spend(row.cost_nanousd.unwrap_or(0));
         }
         progress.sum.add(&row);
+        if let Some(seen) = &mut progress.seen {
+            seen.attempts.push(row.clone());
+        }
         progress.last = Some((row.state, row.usage_source, row.price_id.clone()));
         if outcome.ttft.is_some() {
             progress.ttft = outcome.ttft.map(|ttft| ttft + (self.started - self.call.started));

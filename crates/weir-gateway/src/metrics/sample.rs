@@ -38,7 +38,7 @@ impl Metrics {
     /// What was counted, by provider.
     pub fn providers(&self) -> BTreeMap<String, ProviderSample> {
         let mut found: BTreeMap<String, ProviderSample> = BTreeMap::new();
-        each(&self.attempts, |provider, metric| {
+        each(self.attempts.all(), |provider, metric| {
             let count = metric.get_counter().get_value() as u64;
             let sample = found.entry(provider.to_owned()).or_default();
             match label(metric, "result") {
@@ -47,10 +47,10 @@ impl Metrics {
                 _ => {}
             }
         });
-        each(&self.up, |provider, metric| {
+        each(self.up.all(), |provider, metric| {
             found.entry(provider.to_owned()).or_default().up = metric.get_gauge().get_value() > 0.0;
         });
-        each(&self.duration, |provider, metric| {
+        each(self.duration.all(), |provider, metric| {
             let sample = found.entry(provider.to_owned()).or_default();
             let histogram = metric.get_histogram();
             sample.calls += histogram.get_sample_count();

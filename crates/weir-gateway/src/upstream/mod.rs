@@ -83,6 +83,12 @@ pub struct Answer {
 }
 
 impl Upstream {
+    /// The host and port that it is at.
+    pub fn place(&self) -> (&str, u16) {
+        let usual = if self.scheme == Scheme::HTTPS { 443 } else { 80 };
+        (self.authority.host(), self.authority.port_u16().unwrap_or(usual))
+    }
+
     /// A provider at an address. Connects nothing yet.
     ///
     /// # Errors

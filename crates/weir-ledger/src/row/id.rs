@@ -31,6 +31,11 @@ impl CallId {
         CallId(uuid::Builder::from_unix_timestamp_millis(unix_ms, random).into_uuid())
     }
 
+    /// Its 128 bits.
+    pub fn as_u128(&self) -> u128 {
+        self.0.as_u128()
+    }
+
     /// The least id of a call that began at `unix_ms` or later; for ranges.
     pub fn least(unix_ms: u64) -> CallId {
         CallId(Uuid::from_u128(u128::from(unix_ms & 0xffff_ffff_ffff) << 80))

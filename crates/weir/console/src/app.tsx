@@ -9,6 +9,7 @@ import { Audit } from './pages/audit';
 import { Budgets } from './pages/budgets';
 import { Cache } from './pages/cache';
 import { Config } from './pages/config';
+import { Errors } from './pages/errors';
 import { Keys } from './pages/keys';
 import { Models } from './pages/models';
 import { Overview } from './pages/overview';
@@ -31,6 +32,7 @@ const PAGES: [path: string, title: string, page: FunctionComponent<{ rest: strin
   ['routes', 'Routes', Routes],
   ['cache', 'Cache', Cache],
   ['playground', 'Playground', Playground],
+  ['errors', 'Errors', Errors],
   ['alerts', 'Alerts', Alerts],
   ['audit', 'Audit log', Audit],
   ['config', 'Configuration', Config],

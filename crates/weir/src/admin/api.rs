@@ -6,7 +6,7 @@ use weir_gateway::call::Role;
 
 use super::groups::{teams, users};
 use super::{
-    Answer, Ask, Desk, audit, budgets, catalog, config, explain, keys, openapi, page, requests, spend,
+    Answer, Ask, Desk, audit, budgets, catalog, config, errors, explain, keys, openapi, page, requests, spend,
 };
 
 /// What answers an endpoint.
@@ -167,6 +167,20 @@ pub const ENDPOINTS: &[Endpoint] = &[
         &[],
         openapi::any,
         requests::one,
+    ),
+    read(
+        "/admin/v1/live",
+        "Shows calls of this process as they end; ask again with `next`",
+        errors::LIVE,
+        openapi::any,
+        errors::live,
+    ),
+    read(
+        "/admin/v1/errors",
+        "Lists what went wrong in this process, grouped by cause, latest first",
+        page::PARAMETERS,
+        openapi::any_page,
+        errors::list,
     ),
     read("/admin/v1/spend", "Adds up what was spent", spend::PARAMETERS, openapi::any, spend::sums),
     read(

@@ -56,9 +56,13 @@ pub fn one<'a>(desk: &'a Desk<'_>, ask: &'a Ask) -> Answer<'a> {
 }
 
 fn shown(record: &CallRecord) -> Value {
-    let call = &record.call;
+    line(&record.call, &record.attempts)
+}
+
+/// A call with its attempts.
+pub fn line(call: &CallRow, attempts: &[AttemptRow]) -> Value {
     let mut line = of_call(call);
-    line.insert("attempts".into(), record.attempts.iter().map(of_attempt).collect());
+    line.insert("attempts".into(), attempts.iter().map(of_attempt).collect());
     Value::Object(line)
 }
 

@@ -110,6 +110,7 @@ pub async fn watch(app: Arc<App>) {
         let budgets = budgets(&app).await;
         look(&app, &budgets);
         claim(&app).await;
+        app.live.tidy(&app.metrics, Instant::now());
         tokio::time::sleep(EVERY).await;
     }
 }

@@ -42,6 +42,11 @@ impl Gateway {
         })
     }
 
+    /// The key to show.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// The answer.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! function in the file of their name, called from `main`.
 
 pub mod accounts;
+pub mod chat;
 pub mod check;
 mod completions;
 pub mod doctor;
@@ -11,6 +12,7 @@ mod env;
 pub mod explain;
 pub mod gateway;
 mod init;
+pub mod logs;
 mod man;
 mod models;
 pub mod output;
@@ -19,6 +21,7 @@ mod schema;
 pub mod serve;
 pub mod simulate;
 pub mod spend;
+pub mod top;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,13 +33,16 @@ use weir_config::{ConfigError, Environment, Listen, Loaded, Outside};
 pub use accounts::budgets::BudgetsArgs;
 pub use accounts::keys::KeysArgs;
 pub use accounts::teams::TeamsArgs;
+pub use chat::ChatArgs;
 pub use completions::CompletionsArgs;
 pub use env::EnvArgs;
 pub use init::InitArgs;
+pub use logs::LogsArgs;
 pub use man::ManArgs;
 pub use models::ModelsArgs;
 pub use output::Output;
 pub use schema::{SchemaArgs, SchemaKind};
+pub use top::TopArgs;
 
 /// An OpenAI-compatible gateway to many providers, with exact cost.
 ///
@@ -121,6 +127,15 @@ pub enum Command {
         after_help = "Examples:\n  weir spend --by model,key --since 7d\n  weir spend --by user,day --since 2027-01-01 --until 2027-02-01 --csv > january.csv"
     )]
     Spend(SpendArgs),
+    /// Show calls, and with -f those that end from now on
+    #[command(after_help = "Examples:\n  weir logs --failed --since 1h\n  weir logs -f --route smart")]
+    Logs(LogsArgs),
+    /// Watch what goes on: calls, failures, times, tokens and cost
+    #[command(after_help = "Examples:\n  weir top\n  weir top --by key --once --json")]
+    Top(TopArgs),
+    /// Talk with a model
+    #[command(after_help = "Examples:\n  weir chat\n  weir chat --model demo/story 'tell me a story'")]
+    Chat(ChatArgs),
     /// Show where a request would go, and why, without sending it
     #[command(after_help = "Examples:\n  weir explain --model smart\n  weir explain -f request.json --json")]
     Explain(ExplainArgs),

@@ -29,6 +29,14 @@ impl<'w> Output<'w> {
         self.answer.write_all(text.as_bytes())
     }
 
+    /// Lets what was printed be seen.
+    ///
+    /// # Errors
+    /// The output can't be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.answer.flush()
+    }
+
     /// Prints a value as JSON.
     ///
     /// # Errors

@@ -247,6 +247,7 @@ pub fn options(headers: &HeaderMap) -> Result<CallOptions, GatewayError> {
         strategy: None,
         max_cost: usd(headers, "x-weir-max-cost")?,
         session_budget,
+        trace: None,
     })
 }
 

@@ -152,6 +152,7 @@ async fn admit(
     let seat = app.overload.admit(tenant)?;
     let hops = extract::request::hops(headers)?;
     let mut options = extract::request::options(headers)?;
+    options.trace = app.otlp.trace(id, headers);
     let limit = snapshot.settings.max_body;
     let form = match route.operation.takes_files() && through.is_none() {
         true => extract::upload::kind(head),

@@ -23,6 +23,12 @@ pub fn text(app: &App) -> String {
         stats.spooled_entries,
     );
     gauge("weir_ledger_spool_bytes", "Bytes that the spool takes on the disk.", stats.bytes);
+    let most = app.loaded.load().config.ledger.max_spool.bytes();
+    gauge("weir_ledger_spool_limit_bytes", "Bytes that the spool may take.", most);
+    let ready = super::health::ready(app).0.is_success();
+    gauge("weir_ready", "Whether this replica takes calls.", u64::from(ready));
+    let (series, overflow) = app.metrics.series();
+    gauge("weir_metrics_series", "Series of metrics with labels.", series as u64);
     gauge("weir_memory_bytes", "Memory that the process takes.", app.overload.memory() as u64);
     gauge("weir_body_bytes", "Memory that the bodies of calls take.", app.overload.body_bytes() as u64);
     gauge(
@@ -58,12 +64,32 @@ pub fn text(app: &App) -> String {
         "Writes to the store that failed.",
         &[("", stats.write_failures)],
     );
+    counter(
+        "weir_metrics_overflow_total",
+        "What counted as `overflow`, since there may be no more series (`telemetry.max_series`).",
+        &[("", overflow)],
+    );
     counter("weir_ledger_orphaned_total", "Attempts that a crash left open.", &[("", stats.orphaned)]);
     counter(
         "weir_ledger_refused_total",
         "Calls refused because the ledger was full.",
         &[("", stats.refused)],
     );
+    if app.loaded.load().config.logging.calls.is_some() {
+        let lost = app.calls_not_logged.load(std::sync::atomic::Ordering::Relaxed);
+        let help = "Calls that are not in the log of calls, since it can't be written fast enough.";
+        counter("weir_call_log_dropped_total", help, &[("", lost)]);
+    }
+    if app.loaded.load().config.telemetry.otlp.is_some() {
+        let (sent, lost, dropped) = app.otlp.counts();
+        let spans = [("{result=\"sent\"}", sent), ("{result=\"lost\"}", lost)];
+        counter("weir_otlp_spans_total", "Spans, by whether the collector took them.", &spans);
+        counter(
+            "weir_otlp_dropped_total",
+            "Calls that are in no export, since the collector was too slow.",
+            &[("", dropped)],
+        );
+    }
     if let Some(redis) = &redis {
         counter("weir_coordination_lost_total", "How often Redis was lost.", &[("", redis.losses)]);
         let mode = format!("{{mode=\"{}\"}}", redis.on_loss.name());
