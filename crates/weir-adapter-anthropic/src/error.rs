@@ -1,7 +1,6 @@
 //! What Anthropic's errors mean. The table stands in `docs/errors.md`.
 
 use http::HeaderMap;
-use weir_adapter::error::retry_after;
 use weir_adapter::{ErrorKind, ProviderError, Retry};
 
 use crate::wire::ErrorBody;
@@ -17,9 +16,6 @@ pub(crate) fn of_reply(status: u16, headers: &HeaderMap, body: &[u8]) -> Provide
         }
         _ => ProviderError::reported(ErrorKind::of_status(status), status, excerpt(status, body)),
     };
-    if status == 429 || status >= 500 {
-        error.retry_after = retry_after(headers);
-    }
     let refused = headers.get("x-should-retry").is_some_and(|value| value == "false");
     if refused && error.retry == Retry::Here {
         error.retry = Retry::Elsewhere;
@@ -209,13 +205,11 @@ mod tests {
 
     #[test]
     fn heeds_the_headers() {
-        let headers = HeaderMap::from_iter([
-            (http::HeaderName::from_static("retry-after"), http::HeaderValue::from_static("7")),
-            (http::HeaderName::from_static("x-should-retry"), http::HeaderValue::from_static("false")),
-        ]);
+        let headers = HeaderMap::from_iter([(
+            http::HeaderName::from_static("x-should-retry"),
+            http::HeaderValue::from_static("false"),
+        )]);
         let error = of_reply(429, &headers, body("rate_limit_error", "slow").as_bytes());
-        assert_eq!(error.retry_after.map(|wait| wait.as_secs()), Some(7));
         assert_eq!(error.retry, Retry::Elsewhere);
-        assert_eq!(of_reply(400, &headers, b"{}").retry_after, None);
     }
 }

@@ -1,16 +1,13 @@
 //! Cohere's errors in OpenAI's words: `{"id", "message"}`, sometimes with `error_type`.
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::Value;
-use weir_adapter::error::retry_after;
 use weir_adapter::{ErrorKind, ProviderError};
 
 /// What a reply with an error status means.
-pub(crate) fn error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+pub(crate) fn error(status: StatusCode, body: &[u8]) -> ProviderError {
     let told: Value = serde_json::from_slice(body).unwrap_or_default();
-    let mut error = translate(status.as_u16(), &told);
-    error.retry_after = retry_after(headers);
-    error
+    translate(status.as_u16(), &told)
 }
 
 /// An error at the end of a stream, or in a reply with status 200.

@@ -66,8 +66,8 @@ impl Adapter for Cohere {
         ReplyForm::Foreign(Box::new(stream::CohereDecoder::new(request)))
     }
 
-    fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-        error::error(status, headers, body)
+    fn error(&self, status: StatusCode, _: &HeaderMap, body: &[u8]) -> ProviderError {
+        error::error(status, body)
     }
 
     fn list_models(&self) -> Option<WireRequest> {

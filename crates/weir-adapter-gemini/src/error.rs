@@ -2,30 +2,24 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
-use weir_adapter::error::retry_after;
+use weir_adapter::wait::LONGEST;
 use weir_adapter::{ErrorKind, ProviderError};
 
 use crate::wire::{PromptFeedback, Status, Word};
 
-/// The longest time that a provider may ask to wait.
-const DAY: Duration = Duration::from_secs(86_400);
-
 /// What a reply with an error status means.
-pub(crate) fn error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-    let mut error = match read(body) {
+pub(crate) fn error(status: StatusCode, body: &[u8]) -> ProviderError {
+    match read(body) {
         Some(told) => translate(&told, status.as_u16()),
         None => {
             let kind = ErrorKind::of_status(status.as_u16());
             let message = format!("the provider answered {} without saying why", status.as_u16());
             ProviderError::reported(kind, status.as_u16(), message)
         }
-    };
-    // The longer of both: who comes too early is sent away again.
-    error.retry_after = error.retry_after.max(retry_after(headers));
-    error
+    }
 }
 
 /// An error in the place of a reply, or within a stream, where the status was 200.
@@ -143,7 +137,7 @@ fn detail<'s>(told: &'s Status, kind: &str) -> Option<&'s Value> {
 /// `34.4s`.
 fn delay(text: &str) -> Option<Duration> {
     let seconds: f64 = text.strip_suffix('s')?.parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok().map(|delay| delay.min(DAY))
+    Duration::try_from_secs_f64(seconds).ok().map(|delay| delay.min(LONGEST))
 }
 
 #[cfg(test)]
@@ -155,7 +149,7 @@ mod tests {
     #[track_caller]
     fn check(status: u16, told: Value, kind: ErrorKind, outward: u16, wait: Option<u64>) {
         let body = serde_json::to_vec(&json!({ "error": told })).unwrap();
-        let error = error(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), &body);
+        let error = error(StatusCode::from_u16(status).unwrap(), &body);
         assert_eq!((error.kind, error.status), (kind, outward), "{told}");
         assert_eq!(error.retry_after, wait.map(Duration::from_millis), "{told}");
     }
@@ -228,18 +222,14 @@ mod tests {
     fn keys_and_projects_stay_here() {
         let told = json!({"status": "PERMISSION_DENIED", "message": "Consumer 'api_key:AIzaSecret' has been suspended."});
         let body = serde_json::to_vec(&json!([{ "error": told }])).unwrap();
-        let error = error(StatusCode::FORBIDDEN, &HeaderMap::new(), &body);
+        let error = error(StatusCode::FORBIDDEN, &body);
         assert_eq!(error.error.message, "the provider refused weir's credential (PERMISSION_DENIED)");
     }
 
     #[test]
     fn bodies_that_are_no_errors() {
-        let html = error(StatusCode::BAD_GATEWAY, &HeaderMap::new(), b"<html>");
+        let html = error(StatusCode::BAD_GATEWAY, b"<html>");
         assert_eq!((html.kind, html.status), (ErrorKind::Server, 502));
-        let headers =
-            HeaderMap::from_iter([(http::header::RETRY_AFTER, http::HeaderValue::from_static("2"))]);
-        let wait = error(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
-        assert_eq!((wait.kind, wait.retry_after), (ErrorKind::RateLimit, Some(Duration::from_secs(2))));
     }
 
     #[test]
@@ -247,7 +237,7 @@ mod tests {
         let told = json!({"status": "INVALID_ARGUMENT", "message": "x", "details": [{"@type": "type.googleapis.com/google.rpc.BadRequest",
             "fieldViolations": [{"field": "generation_config.temperature"}]}]});
         let body = serde_json::to_vec(&json!({ "error": told })).unwrap();
-        let error = error(StatusCode::BAD_REQUEST, &HeaderMap::new(), &body);
+        let error = error(StatusCode::BAD_REQUEST, &body);
         assert_eq!(error.error.param.as_deref(), Some("generation_config.temperature"));
     }
 }

@@ -83,8 +83,8 @@ impl Adapter for Gemini {
         }
     }
 
-    fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-        error::error(status, headers, body)
+    fn error(&self, status: StatusCode, _: &HeaderMap, body: &[u8]) -> ProviderError {
+        error::error(status, body)
     }
 
     fn list_models(&self) -> Option<WireRequest> {

@@ -2,9 +2,11 @@
 //! The table of shapes and kinds stands in `docs/errors.md`.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use http::HeaderMap;
 use serde_json::Value;
+use weir_adapter::wait::LONGEST;
 use weir_adapter::{ErrorKind, ProviderError, Retry};
 use weir_wire::openai::usage::Usage;
 
@@ -24,13 +26,20 @@ struct Said {
 /// A reply with an error status.
 pub(crate) fn reported(status: u16, headers: &HeaderMap, body: &[u8]) -> ProviderError {
     let mut error = from_said(status, said(body));
-    if matches!(status, 429 | 500..=599) {
-        error.retry_after = weir_adapter::error::retry_after(headers);
-    }
+    error.retry_after = retry_info(body);
     if headers.get("x-should-retry").is_some_and(|value| value == "false") && error.retry == Retry::Here {
         error.retry = Retry::Elsewhere;
     }
     error
+}
+
+/// How long Google's hosts of this dialect ask to wait, in the body: `RetryInfo`, as in their own dialect.
+fn retry_info(body: &[u8]) -> Option<Duration> {
+    memchr::memmem::find(body, b"google.rpc.RetryInfo")?;
+    let told: Value = serde_json::from_slice(body).ok()?;
+    let error = told.get("error").or_else(|| told.get(0)?.get("error"))?;
+    let mut delays = error["details"].as_array()?.iter().filter_map(|detail| detail["retryDelay"].as_str());
+    weir_adapter::wait::span(delays.next()?).map(|delay| delay.min(LONGEST))
 }
 
 /// What the failed call used, where the body of the error says so beside it.

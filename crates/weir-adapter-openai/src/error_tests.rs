@@ -1,7 +1,5 @@
 //! Tests of [`super`]: shapes that no recording has.
 
-use std::time::Duration;
-
 use http::HeaderValue;
 
 use super::*;
@@ -165,14 +163,25 @@ fn openrouter_says_what_the_one_behind_it_said() {
 
 #[test]
 fn headers_count_where_they_should() {
-    let headers: HeaderMap = [("retry-after", "3"), ("x-should-retry", "false")]
+    let headers: HeaderMap = [("x-should-retry", "false")]
         .into_iter()
         .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)))
         .collect();
     let limited = reported(429, &headers, b"{}");
-    assert_eq!((limited.retry_after, limited.retry), (Some(Duration::from_secs(3)), Retry::Elsewhere));
+    assert_eq!(limited.retry, Retry::Elsewhere);
     let wrong = reported(400, &headers, b"{}");
-    assert_eq!((wrong.retry_after, wrong.retry), (None, Retry::Never));
+    assert_eq!(wrong.retry, Retry::Never);
+}
+
+#[test]
+fn google_says_in_the_body_how_long_to_wait() {
+    let detail = r#"{"error":{"code":429,"message":"slow","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.Help"},{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"34.4s"}]}}"#;
+    for body in [detail.to_owned(), format!("[{detail}]")] {
+        let error = reported(429, &HeaderMap::new(), body.as_bytes());
+        let wait = Some(std::time::Duration::from_millis(34_400));
+        assert_eq!((error.kind, error.retry_after), (ErrorKind::RateLimit, wait));
+    }
+    assert_eq!(reported(429, &HeaderMap::new(), br#"{"error":{"message":"RetryInfo"}}"#).retry_after, None);
 }
 
 #[test]

@@ -44,7 +44,8 @@ pub trait Adapter: Send + Sync {
     /// How the reply to this request is read.
     fn reply_form(&self, request: &Request) -> ReplyForm;
 
-    /// What a reply with an error status means. `body` may be cut at 64 KiB.
+    /// What a reply with an error status means. `body` may be cut at 64 KiB. How long its headers ask to wait is read
+    /// by the caller, who has a clock: [`ProviderError::asked_to_wait`].
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError;
 
     /// A request for the list of the provider's models, where it has one.

@@ -1,9 +1,11 @@
 //! What went wrong at a provider, in OpenAI's words, and whether trying again can help.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use weir_wire::{Usage, openai};
+
+use crate::wait;
 
 /// What kind of failure it was. Routes name these in `fallback_on`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -163,6 +165,19 @@ impl ProviderError {
         ProviderError::reported(ErrorKind::Empty, 502, "the provider answered without an answer")
     }
 
+    /// Takes in how long the reply's headers ask to wait: outright, or, where the call was throttled, by when a limit
+    /// resets. What the body said stays if it is longer: who comes too early is sent away again.
+    pub fn asked_to_wait(&mut self, headers: &HeaderMap, now: SystemTime) {
+        use ErrorKind::{Auth, Overloaded, Quota, RateLimit, Server, Timeout};
+        if !matches!(self.kind, Auth | Overloaded | Quota | RateLimit | Server | Timeout) {
+            return;
+        }
+        self.retry_after = self.retry_after.max(wait::retry_after(headers, now));
+        if self.retry_after.is_none() && self.kind == RateLimit {
+            self.retry_after = wait::limits_reset(headers, now);
+        }
+    }
+
     /// With the provider's own code.
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> ProviderError {
@@ -178,43 +193,30 @@ impl ProviderError {
     }
 }
 
-/// How long a reply's headers ask to wait: `retry-after-ms`, else `retry-after` in seconds (fractions allowed).
-/// Dates are not read here (no clock); at most a day.
-pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let (digits, scale) = match text("retry-after-ms") {
-        Some(ms) => (ms, 1),
-        None => (text("retry-after")?, 1000),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let mut millis = whole.parse::<u64>().ok()?.checked_mul(scale)?;
-    if scale == 1000 && fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        millis += format!("{fraction:0<3.3}").parse::<u64>().unwrap_or(0);
-    }
-    Some(Duration::from_millis(millis.min(86_400_000)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(name: &'static str, value: &'static str, expected: Option<u64>) {
-        let headers = HeaderMap::from_iter([(
-            http::HeaderName::from_static(name),
-            http::HeaderValue::from_static(value),
-        )]);
-        assert_eq!(retry_after(&headers), expected.map(Duration::from_millis), "{name}: {value}");
-    }
-
     #[test]
-    fn reads_retry_after() {
-        check("retry-after", "2", Some(2000));
-        check("retry-after", "0.25", Some(250));
-        check("retry-after-ms", "150", Some(150));
-        check("retry-after", "999999999", Some(86_400_000));
-        check("retry-after", "-1", None);
-        check("retry-after", "soon", None);
+    fn only_who_is_throttled_looks_at_limits_and_the_longest_wait_counts() {
+        let check = |kind, own: Option<u64>, list: &[(&'static str, &'static str)], want: Option<u64>| {
+            let headers = list.iter().map(|(name, value)| {
+                (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+            });
+            let mut error = ProviderError::reported(kind, 429, "x");
+            error.retry_after = own.map(Duration::from_secs);
+            error.asked_to_wait(&headers.collect(), SystemTime::UNIX_EPOCH);
+            assert_eq!(error.retry_after, want.map(Duration::from_secs), "{kind:?} {own:?} {list:?}");
+        };
+        let (after, resets) = (("retry-after", "3"), ("x-ratelimit-reset-requests", "6m0s"));
+        check(ErrorKind::RateLimit, None, &[after, resets], Some(3));
+        check(ErrorKind::RateLimit, None, &[resets], Some(360));
+        // Gemini's body says it, too.
+        check(ErrorKind::RateLimit, Some(34), &[after], Some(34));
+        check(ErrorKind::RateLimit, Some(2), &[after, resets], Some(3));
+        check(ErrorKind::Overloaded, None, &[resets], None);
+        check(ErrorKind::Overloaded, None, &[after], Some(3));
+        check(ErrorKind::InvalidRequest, None, &[after, resets], None);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod request;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 pub mod upload;
+pub mod wait;
 
 pub use adapter::{
     Adapter, Decoder, EncodeError, EncodeOptions, Glance, Reader, ReplyForm, WireBody, WireRequest,

@@ -8,6 +8,7 @@ use http::{HeaderMap, Method};
 use serde::{Deserialize, Serialize};
 use weir_wire::openai;
 use weir_wire::peek::Members;
+use weir_wire::splice::ObjectSplice;
 
 use crate::front::{Front, InvalidRequest};
 use crate::upload::Upload;
@@ -202,6 +203,59 @@ impl Request {
     /// The client's dialect.
     pub fn front(&self) -> &Arc<dyn Front> {
         &self.front
+    }
+
+    /// The same request without its tools. `None` where it has none, demands one, or is about some that were used.
+    pub fn without_tools(&self) -> Option<Request> {
+        /// In every dialect that clients speak; none of them calls something else so.
+        const NAMES: [&str; 7] = [
+            "tools",
+            "tool_choice",
+            "parallel_tool_calls",
+            "max_tool_calls",
+            "functions",
+            "toolConfig",
+            "tool_config",
+        ];
+        /// Names of members that only the use of tools has. In a text their quotes are escaped.
+        const USED: [&str; 5] = [
+            "\"tool_call_id\"",
+            "\"tool_use_id\"",
+            "\"functionResponse\"",
+            "\"function_response\"",
+            "\"function_call_output\"",
+        ];
+        let has = |bytes: &[u8], word: &str| memchr::memmem::find(bytes, word.as_bytes()).is_some();
+        let members = &self.peek.members;
+        let named = |name: &str| members.value(&self.raw, name);
+        let free = |choice: &[u8]| {
+            ["\"auto\"", "\"none\"", "\"AUTO\"", "\"NONE\""].iter().any(|word| has(choice, word))
+        };
+        let choices = ["tool_choice", "toolConfig", "tool_config"];
+        let demanded =
+            choices.iter().filter_map(|name| named(name)).any(|choice| choice != b"null" && !free(choice));
+        if named("tools").is_none() || demanded || USED.iter().any(|word| has(&self.raw, word)) {
+            return None;
+        }
+        let mut splice = ObjectSplice::new(members);
+        for (index, member) in members.list.iter().enumerate() {
+            let key = weir_wire::peek::key_bytes(&self.raw, member);
+            if NAMES.iter().any(|name| name.as_bytes() == key) {
+                splice.remove(index);
+            }
+        }
+        let raw = splice.apply(&self.raw);
+        let peek = Peek { members: Members::read(&raw).ok()?, ..self.peek.clone() };
+        Some(Request {
+            operation: self.operation,
+            id: self.id.clone(),
+            headers: self.headers.clone(),
+            query: self.query.clone(),
+            front: self.front.clone(),
+            raw,
+            peek,
+            typed: OnceLock::new(),
+        })
     }
 
     /// The body in OpenAI's form: parsed once, and only if asked.

@@ -162,7 +162,9 @@ async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply,
         let patience = timeouts.first_token.min(ERROR_PATIENCE);
         let body = limits.within(patience, Wait::FirstToken, read(answer.body, MAX_ERROR, true)).await;
         let body = body.ok().and_then(Result::ok).unwrap_or_default();
-        return Err(fail(provider.adapter.error(answer.status, &answer.headers, &body).into()));
+        let mut error = provider.adapter.error(answer.status, &answer.headers, &body);
+        error.asked_to_wait(&answer.headers, now);
+        return Err(fail(error.into()));
     }
     if answer.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(fail(

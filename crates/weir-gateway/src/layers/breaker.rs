@@ -75,6 +75,7 @@ where
 struct Watch {
     target: Arc<Target>,
     key: usize,
+    began: Instant,
     settings: Option<BreakerSettings>,
     /// Whether its end decides about the target.
     probe: bool,
@@ -103,7 +104,7 @@ impl Watch {
         attempt.pass.key = choice.key;
         target.health.begin();
         let warms = pass.affinity.filter(|_| attempt.route.strategy == Strategy::Cheapest);
-        Ok(Watch { target, key: choice.key, settings, probe, alone: pass.alone, warms })
+        Ok(Watch { target, key: choice.key, began: now, settings, probe, alone: pass.alone, warms })
     }
 
     /// Content came: a probe has shown what it was to show.
@@ -116,8 +117,8 @@ impl Watch {
     fn succeeded(&self, probe: bool, now: Instant) {
         let Some(settings) = &self.settings else { return };
         self.target.health.breaker().succeed(probe, self.alone, settings, now);
-        self.target.health.keys.works(self.key);
-        self.target.provider.credentials.rests.works(self.key);
+        self.target.health.keys.works(self.key, self.began);
+        self.target.provider.credentials.rests.works(self.key, self.began);
         self.show(now);
     }
 

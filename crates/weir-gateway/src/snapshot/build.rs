@@ -18,7 +18,7 @@ use crate::credentials::Credentials;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::routing::health::Book;
-use crate::upstream::{InProcess, Proxy, TlsFiles, Upstream, UpstreamConfig};
+use crate::upstream::{InProcess, Names, Proxy, TlsFiles, Upstream, UpstreamConfig};
 
 /// How long an idle connection to a provider is kept: less than the minute after which many servers close theirs.
 const IDLE: Duration = Duration::from_secs(50);
@@ -234,6 +234,7 @@ fn provider(
         proxy: proxy(entry, &at("proxy"), problems)?,
         in_process: parts.registry.in_process.get(kind).filter(|_| entry.base_url.is_none()).cloned(),
         idle_timeout: IDLE,
+        names: Names::default(),
     };
     let upstream = Upstream::new(config)
         .map_err(|error| problems.push(Problem::at(at("base_url"), error.to_string())))

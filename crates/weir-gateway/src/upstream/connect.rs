@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::UpstreamConfig;
+use super::names::Names;
 use super::tls::{TlsError, client_config};
 
 /// Opens a connection to a server in this very process.
@@ -82,6 +84,7 @@ struct Parts {
     tls: TlsConnector,
     proxy: Option<Proxy>,
     in_process: Option<InProcess>,
+    names: Names,
     /// Connections on which the other side chose HTTP/2, for whoever speaks that.
     handed_on: Mutex<Vec<Io>>,
 }
@@ -93,6 +96,7 @@ impl Connector {
             tls: TlsConnector::from(client_config(&config.tls)?),
             proxy: config.proxy.clone(),
             in_process: config.in_process.clone(),
+            names: config.names.clone(),
             handed_on: Mutex::default(),
         })))
     }
@@ -107,6 +111,16 @@ impl Connector {
             Ok(connected) => connected,
             Err(_) => Err(ConnectError::TimedOut(parts.timeout)),
         }
+    }
+
+    /// Where a connection leads; `None` through a proxy, and within this process.
+    pub(super) fn peer(&self, io: &Io) -> Option<IpAddr> {
+        let tcp = match io {
+            Io::Tcp(tcp) => tcp,
+            Io::Tls(tls) => tls.get_ref().0,
+            Io::Local(_) => return None,
+        };
+        tcp.peer_addr().ok().filter(|_| self.0.proxy.is_none()).map(|peer| peer.ip())
     }
 
     /// Keeps a connection for the next [`tower::Service::call`].
@@ -144,8 +158,8 @@ impl Parts {
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let tcp = match &self.proxy {
-            None => dial(host, port).await?,
-            Some(proxy) => tunnel(proxy, host, port).await?,
+            None => dial(&self.names, host, port).await?,
+            Some(proxy) => tunnel(&self.names, proxy, host, port).await?,
         };
         if !secure {
             return Ok(Io::Tcp(tcp));
@@ -157,9 +171,9 @@ impl Parts {
 }
 
 /// Tries the addresses of a host one after another.
-async fn dial(host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+async fn dial(names: &Names, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in tokio::net::lookup_host((host, port)).await.map_err(ConnectError::Dns)? {
+    for address in names.look_up(host, port).await.map_err(ConnectError::Dns)? {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 // Small writes must not wait for acknowledgements.
@@ -172,13 +186,13 @@ async fn dial(host: &str, port: u16) -> Result<TcpStream, ConnectError> {
     Err(ConnectError::Tcp(last))
 }
 
-async fn tunnel(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+async fn tunnel(names: &Names, proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
     let (proxy_host, proxy_port) = proxy
         .address
         .rsplit_once(':')
         .and_then(|(host, port)| Some((host, port.parse().ok()?)))
         .ok_or(ConnectError::NoHost)?;
-    let mut stream = dial(proxy_host, proxy_port).await?;
+    let mut stream = dial(names, proxy_host, proxy_port).await?;
     let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let authorization = proxy
         .authorization

@@ -8,6 +8,7 @@
 mod body;
 mod connect;
 mod h1;
+mod names;
 mod shared;
 mod tls;
 
@@ -21,6 +22,7 @@ use weir_adapter::{WireBody, WireRequest};
 
 pub use body::{AnswerBody, BodyError};
 pub use connect::{ConnectError, InProcess, Proxy};
+pub use names::{LookUp, Names};
 pub use tls::{TlsError, TlsFiles};
 
 use crate::error::{AttemptError, Wait};
@@ -44,6 +46,8 @@ pub struct UpstreamConfig {
     pub in_process: Option<InProcess>,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
+    /// Who looks its name up.
+    pub names: Names,
 }
 
 /// Why a provider can't be reached at all, known before the first request.
@@ -112,9 +116,13 @@ impl Upstream {
             false => authority.as_str().to_owned(),
         };
         let connector = Connector::new(&config)?;
+        // A proxy looks names up itself, and a server in this process has none.
+        let direct = config.proxy.is_none() && config.in_process.is_none();
+        let port = authority.port_u16().unwrap_or(default_port);
+        let home = names::Home::new(&config.names, authority.host(), port).filter(|_| direct);
         Ok(Upstream {
             shared: Shared::new(connector.clone(), config.idle_timeout),
-            pool: Pool::new(config.idle_timeout),
+            pool: Pool::new(config.idle_timeout, home),
             shares: AtomicBool::new(false),
             scheme,
             authority,
@@ -193,7 +201,8 @@ impl Upstream {
             self.connector.hand_on(io);
             return Ok(None);
         }
-        Ok(Some(Conn::new(io)))
+        let peer = self.connector.peer(&io);
+        Ok(Some(Conn::new(io, peer)))
     }
 
     async fn send_shared(

@@ -41,3 +41,4 @@ mod streams;
 mod thinking;
 mod uploads;
 mod usage;
+mod waits;

@@ -4,6 +4,7 @@
 //! its own, held for a few instructions.
 
 mod breaker;
+mod latency;
 mod window;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 pub use breaker::{Admit, Breaker, BreakerSettings, MAX_REST, Why};
+pub use latency::Latency;
 
 /// How many conversations a target is remembered for.
 const WARM_SLOTS: usize = 256;
@@ -43,6 +45,8 @@ pub struct TargetHealth {
     told: AtomicU64,
     /// What belongs together and was here lately, as a tag and a second each.
     warm: OnceLock<Box<[AtomicU64]>>,
+    /// How long whole answers and streams take to begin; known where calls may be sent twice.
+    begins: [OnceLock<Box<Latency>>; 2],
     born: Instant,
 }
 
@@ -94,6 +98,7 @@ impl TargetHealth {
             whole: AtomicU64::new(0),
             told: AtomicU64::new(0),
             warm: OnceLock::new(),
+            begins: Default::default(),
             born: now,
         }
     }
@@ -150,6 +155,11 @@ impl TargetHealth {
         value >> 24 == affinity >> 24 && second.saturating_sub(value & 0xff_ffff) <= WARM_FOR
     }
 
+    /// How long it takes to begin an answer: a stream its first content, else the whole.
+    pub fn begins(&self, stream: bool) -> &Latency {
+        self.begins[usize::from(stream)].get_or_init(Box::default)
+    }
+
     fn told(&self, now: Instant) {
         let since = now.saturating_duration_since(self.born).as_millis();
         self.told.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -194,6 +204,8 @@ struct Rest {
     until: AtomicU64,
     /// How often in a row it had to.
     strikes: AtomicU32,
+    /// When it last had to, in milliseconds since `born`.
+    since: AtomicU64,
 }
 
 impl Rests {
@@ -214,18 +226,24 @@ impl Rests {
         let Some(rest) = self.keys.get(key) else { return };
         let strikes = rest.strikes.fetch_add(1, Ordering::Relaxed).min(16);
         let pause = asked.unwrap_or_else(|| base.saturating_mul(1 << strikes).min(most)).min(MAX_REST);
-        let until = (now.saturating_duration_since(self.born) + pause).as_millis();
-        rest.until.fetch_max(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
+        rest.since.fetch_max(self.millis(now), Ordering::Relaxed);
+        rest.until.fetch_max(self.millis(now + pause), Ordering::Relaxed);
     }
 
-    /// A key works.
-    pub fn works(&self, key: usize) {
+    /// A key works, as an attempt shows that `began` then. One that was under way when the key was sent to rest says
+    /// nothing of it.
+    pub fn works(&self, key: usize, began: Instant) {
         if let Some(rest) = self.keys.get(key)
             && rest.strikes.load(Ordering::Relaxed) > 0
+            && self.millis(began) > rest.since.load(Ordering::Relaxed)
         {
             rest.strikes.store(0, Ordering::Relaxed);
             rest.until.store(0, Ordering::Relaxed);
         }
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -247,7 +265,9 @@ mod tests {
         assert_eq!(rests.left(0, now), Some(8 * second), "a shorter one does not shorten");
         assert_eq!(rests.left(0, now + 8 * second), None);
         assert_eq!(rests.left(1, now), None);
-        rests.works(0);
+        rests.works(0, now);
+        assert_eq!(rests.left(0, now), Some(8 * second), "an answer that was on its way ends no rest");
+        rests.works(0, now + second);
         assert_eq!(rests.left(0, now), None);
         rests.rest(7, None, second, second, now);
         assert_eq!(rests.left(7, now), None, "a key that is not there");

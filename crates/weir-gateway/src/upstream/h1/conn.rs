@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -30,11 +31,18 @@ pub(in crate::upstream) struct Conn {
     alarm: Option<Pin<Box<Sleep>>>,
     /// It has carried a call before.
     used: bool,
+    /// Where it leads; `None` through a proxy, and within this process.
+    peer: Option<IpAddr>,
 }
 
 impl Conn {
-    pub(in crate::upstream) fn new(io: Io) -> Conn {
-        Conn { io, alarm: None, used: false }
+    pub(in crate::upstream) fn new(io: Io, peer: Option<IpAddr>) -> Conn {
+        Conn { io, alarm: None, used: false, peer }
+    }
+
+    /// Where it leads, where that is the provider itself.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        self.peer
     }
 
     /// Whether it has carried a call before.

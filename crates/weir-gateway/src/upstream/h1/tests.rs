@@ -38,9 +38,9 @@ async fn serve(mut theirs: DuplexStream, pieces: Vec<Vec<u8>>) {
 async fn ours(pieces: Vec<Vec<u8>>) -> Seen {
     let (near, far) = duplex(1 << 20);
     let server = tokio::spawn(serve(far, pieces));
-    let answer = exchange(Conn::new(Io::Local(near)), &request(), soon()).await;
+    let answer = exchange(Conn::new(Io::Local(near), None), &request(), soon()).await;
     let (head, opened) = answer.ok()?;
-    let body = Body::new(opened, &Pool::new(Duration::from_secs(1))).ok()?.collect().await.ok()?;
+    let body = Body::new(opened, &Pool::new(Duration::from_secs(1), None)).ok()?.collect().await.ok()?;
     server.abort();
     Some((head.status, head.headers, body.to_bytes().to_vec()))
 }
@@ -157,9 +157,9 @@ fn keeps(answer: &'static [u8], expected: bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let kept = runtime.block_on(async {
         let (near, mut far) = duplex(1 << 16);
-        let pool = Pool::new(Duration::from_secs(60));
+        let pool = Pool::new(Duration::from_secs(60), None);
         let exchanged = async {
-            let (_, opened) = exchange(Conn::new(Io::Local(near)), &request(), soon()).await.unwrap();
+            let (_, opened) = exchange(Conn::new(Io::Local(near), None), &request(), soon()).await.unwrap();
             let _ = Body::new(opened, &pool).unwrap().collect().await;
             pool.take().is_some()
         };
@@ -188,22 +188,22 @@ fn a_connection_is_kept_only_after_a_clean_end() {
 
 #[tokio::test]
 async fn a_connection_closed_while_idle_is_not_used() {
-    let pool = Pool::new(Duration::from_secs(60));
+    let pool = Pool::new(Duration::from_secs(60), None);
     let (near, far) = duplex(1024);
-    pool.put(Conn::new(Io::Local(near)));
+    pool.put(Conn::new(Io::Local(near), None));
     drop(far);
     assert!(pool.take().is_none());
     let (near, mut far) = duplex(1024);
-    pool.put(Conn::new(Io::Local(near)));
+    pool.put(Conn::new(Io::Local(near), None));
     far.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.unwrap();
     assert!(pool.take().is_none(), "whoever speaks unasked is not asked");
 }
 
 #[tokio::test]
 async fn idle_connections_go_after_their_time() {
-    let pool = Pool::new(Duration::from_millis(80));
+    let pool = Pool::new(Duration::from_millis(80), None);
     let (near, mut far) = duplex(1024);
-    pool.put(Conn::new(Io::Local(near)));
+    pool.put(Conn::new(Io::Local(near), None));
     let began = tokio::time::Instant::now();
     assert_eq!(far.read(&mut [0; 8]).await.unwrap(), 0, "closed by us");
     assert!(began.elapsed() >= Duration::from_millis(80), "{:?}", began.elapsed());
@@ -211,11 +211,11 @@ async fn idle_connections_go_after_their_time() {
 
 #[tokio::test]
 async fn the_connection_used_last_is_used_first() {
-    let pool = Pool::new(Duration::from_secs(60));
+    let pool = Pool::new(Duration::from_secs(60), None);
     let (first, _first) = duplex(1024);
     let (second, mut far) = duplex(1024);
-    pool.put(Conn::new(Io::Local(first)));
-    pool.put(Conn::new(Io::Local(second)));
+    pool.put(Conn::new(Io::Local(first), None));
+    pool.put(Conn::new(Io::Local(second), None));
     let conn = pool.take().unwrap();
     let sent = exchange(conn, &request(), Instant::now() + Duration::from_millis(20)).await;
     assert!(matches!(sent, Err(Failure::Late)), "nobody answers");
@@ -232,7 +232,7 @@ async fn an_early_answer_ends_the_sending() {
         far.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n").await.unwrap();
         far
     };
-    let (answer, _far) = tokio::join!(exchange(Conn::new(Io::Local(near)), &request, soon()), server);
+    let (answer, _far) = tokio::join!(exchange(Conn::new(Io::Local(near), None), &request, soon()), server);
     let (head, opened) = answer.unwrap();
     assert_eq!(head.status, 413);
     assert!(!opened.keep, "half a request is on its way there");
@@ -242,7 +242,7 @@ async fn an_early_answer_ends_the_sending() {
 async fn a_request_that_may_have_left_is_not_sent_again() {
     let (near, far) = duplex(1024);
     drop(far);
-    let gone = exchange(Conn::new(Io::Local(near)), &request(), soon()).await;
+    let gone = exchange(Conn::new(Io::Local(near), None), &request(), soon()).await;
     assert!(matches!(gone, Err(Failure::Unwritten)), "nothing was written");
     let (near, mut far) = duplex(1024);
     let closes = async {
@@ -250,6 +250,6 @@ async fn a_request_that_may_have_left_is_not_sent_again() {
         drop(far);
     };
     let request = request();
-    let (lost, ()) = tokio::join!(exchange(Conn::new(Io::Local(near)), &request, soon()), closes);
+    let (lost, ()) = tokio::join!(exchange(Conn::new(Io::Local(near), None), &request, soon()), closes);
     assert!(matches!(lost, Err(Failure::Lost(_))), "it was");
 }
