@@ -36,11 +36,11 @@ pub use migrate::{CURRENT_VERSION, Migrated, migrate};
 pub use nearest::nearest;
 pub use path::{KeyPath, Segment};
 pub use problem::{ConfigError, Location, Problem};
-pub use scalar::{BaseUrl, Duration, Listen, Network, OrOff, Secret, Share, Size, Switch};
+pub use scalar::{After, BaseUrl, Duration, Listen, Network, OrOff, Secret, Share, Size, Switch};
 pub use schema::{schema, schema_text};
 pub use section::agents::Agent;
 pub use section::budgets::{Budget, BudgetAdmission, BudgetPeriod};
-pub use section::cache::{Cache, CacheMode, CacheScope, RouteCache};
+pub use section::cache::{Cache, CacheBackend, CacheMode, CacheScope, RouteCache};
 pub use section::coordination::{Coordination, OnLoss};
 pub use section::keys::{Key, Limits, Role, SharedLimits, Team};
 pub use section::logging::{CallLog, LogContent, LogFormat, LogLevel, Logging};
@@ -48,7 +48,8 @@ pub use section::models::{Model, Target};
 pub use section::prices::{Prices, UnknownPrice};
 pub use section::providers::Provider;
 pub use section::routing::{
-    Affinity, Breaker, FailureClass, Fault, OnClientGone, Retry, Strategy, Timeouts, UnsupportedParams,
+    Affinity, Breaker, Degrade, DegradeTools, FailureClass, Fault, Hedge, OnClientGone, Retry, Strategy,
+    Timeouts, UnsupportedParams,
 };
 pub use section::server::{Server, Tls};
 pub use section::storage::{Durability, Ledger, OnFull, Store};

@@ -35,11 +35,9 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     unsupported("agents", &[], REMOVE),
     unsupported("providers.*.region", &[], "remove it; write the region's `base_url`"),
     unsupported("models.*.strategy", &["ordered", "weighted", "cheapest", "fastest", "least-busy"], OTHERS),
-    unsupported("models.*.hedge", OFF, REMOVE),
     unsupported("models.*.auto", &[], REMOVE),
     unsupported("models.*.cache.mode", &["off", "false", "exact"], "write `exact`, or remove it"),
     unsupported("cache.semantic", &[], REMOVE),
-    unsupported("cache.exact.backend", &["memory"], "remove it; answers are kept in memory"),
 ];
 
 /// Reports and takes out what nothing acts on.

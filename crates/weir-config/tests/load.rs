@@ -272,7 +272,6 @@ fn what_nothing_acts_on_is_refused() {
     for (text, path) in [
         ("models: {m: {strategy: auto, targets: [a/b]}}\n", "models.m.strategy"),
         ("models: {m: {targets: [a/b], cache: {mode: semantic}}}\n", "models.m.cache.mode"),
-        ("models: {m: {targets: [a/b], hedge: {after: p95}}}\n", "models.m.hedge"),
         ("logging: {content: metadata}\n", "logging.content"),
         ("agents: {helper: {kind: a2a, url: 'https://h'}}\n", "agents"),
     ] {

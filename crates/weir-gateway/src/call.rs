@@ -1,9 +1,11 @@
 //! A call on its way down: what the client asked, who may serve it, one try at one target.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use weir_adapter::Request;
 use weir_config::Strategy;
 use weir_ledger::row::Sum;
@@ -152,6 +154,8 @@ pub struct Progress {
     pub last: Option<(State, UsageSource, Option<Arc<str>>)>,
     /// Parameters that the last target could not honour.
     pub dropped: Vec<String>,
+    /// What the answer is less than was asked for: `stale`, `model`, `tools`, `continued`.
+    pub degraded: SmallVec<[&'static str; 2]>,
     /// Makes copies of streams that may be stored.
     pub copies: Option<Copies>,
     /// Whether the answer is a stored one.
@@ -209,8 +213,37 @@ pub struct Attempt {
     pub route: Arc<crate::snapshot::Route>,
     /// Its place among the call's attempts, from 1; 0 until it is recorded.
     pub ordinal: u16,
+    /// What is sent in place of the call's own request.
+    pub instead: Option<Arc<Request>>,
     /// How it gets past the breaker, and with which key.
     pub pass: Pass,
+    /// Where another may be under way at the same time.
+    pub racer: Option<Arc<Racer>>,
+}
+
+/// One of two attempts of a call at the same time.
+#[derive(Debug)]
+pub struct Racer {
+    /// It began because the other is slow.
+    pub second: bool,
+    lost: AtomicBool,
+}
+
+impl Racer {
+    /// Of an attempt that begins.
+    pub fn new(second: bool) -> Racer {
+        Racer { second, lost: AtomicBool::new(false) }
+    }
+
+    /// The other has begun to answer: this one is cut.
+    pub fn lose(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the other was faster.
+    pub fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
 }
 
 /// How an attempt gets past the breaker, and with which key.

@@ -46,10 +46,15 @@ impl Credentials {
         self.keys.get(key).unwrap_or(&self.keys[0])
     }
 
+    /// How long a key still rests at a target.
+    pub fn left(&self, key: usize, target: &TargetHealth, now: Instant) -> Option<Duration> {
+        self.rests.left(key, now).max(target.keys.left(key, now))
+    }
+
     /// The next key that does not rest; with an affinity always the same, as long as it does not. Where all rest, the
     /// one that rests shortest.
     pub fn choose(&self, target: &TargetHealth, affinity: Option<u64>, now: Instant) -> Choice {
-        let left = |key: usize| self.rests.left(key, now).max(target.keys.left(key, now));
+        let left = |key: usize| self.left(key, target, now);
         if self.keys.len() == 1 {
             return Choice { key: 0, rests: left(0) };
         }

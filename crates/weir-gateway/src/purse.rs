@@ -79,6 +79,8 @@ struct State {
     funds: Option<Box<dyn Funds>>,
     /// What attempts that have ended cost.
     spent: i64,
+    /// What attempts under way can cost at most.
+    running: i64,
     /// The call has ended.
     ended: bool,
 }
@@ -147,6 +149,33 @@ impl Purse {
         let Some(funds) = state.funds.as_mut().filter(|_| self.hard) else { return true };
         let lacks = need.saturating_sub(funds.amount());
         lacks <= 0 || funds.grow(lacks)
+    }
+
+    /// The same for an attempt beside others that are under way, which may all cost what they can. Where money is being
+    /// waited for it is not.
+    pub fn covers_beside(&self, running: i64) -> bool {
+        let mut state = self.state.lock();
+        let need = state.spent.saturating_add(state.running).saturating_add(running);
+        let Some(funds) = state.funds.as_mut().filter(|_| self.hard) else { return !self.hard };
+        let lacks = need.saturating_sub(funds.amount());
+        lacks <= 0 || funds.grow(lacks)
+    }
+
+    /// An attempt that can cost so much begins.
+    pub fn begin(&self, running: i64) {
+        let mut state = self.state.lock();
+        state.running = state.running.saturating_add(running);
+    }
+
+    /// It has ended.
+    pub fn end(&self, running: i64) {
+        let mut state = self.state.lock();
+        state.running = state.running.saturating_sub(running);
+    }
+
+    /// What attempts under way can cost at most.
+    pub fn running(&self) -> i64 {
+        self.state.lock().running
     }
 
     /// An attempt has ended.
@@ -267,6 +296,27 @@ mod tests {
         *settled.lock() = None;
         drop(purse);
         assert_eq!(*settled.lock(), None, "settled once");
+    }
+
+    #[test]
+    fn attempts_at_the_same_time_are_paid_for_together() {
+        let funds = Fixed { amount: 100, more: 20, settled: Arc::default() };
+        let purse = Purse::new(None, Wanted::default()).with(
+            Box::new(funds),
+            Charges::default(),
+            true,
+            OverBudget::default(),
+        );
+        assert!(purse.covers(70));
+        purse.begin(70);
+        assert!(purse.covers_beside(50) && !purse.covers_beside(51));
+        purse.spend(60);
+        purse.end(70);
+        assert!(purse.covers_beside(60) && !purse.covers_beside(61));
+        assert!(Purse::new(None, Wanted::default()).covers_beside(i64::MAX), "nothing holds it");
+        let mut poor = Purse::new(None, Wanted::default());
+        poor.hard = true;
+        assert!(!poor.covers_beside(1), "its money is being waited for");
     }
 
     #[test]

@@ -107,6 +107,7 @@ pub(crate) struct Scripts {
     pub admit: Script,
     pub settle: Script,
     pub tend: Script,
+    pub cache: crate::cache::Scripts,
 }
 
 impl Redis {
@@ -141,6 +142,7 @@ impl Redis {
                 admit: Script::new(include_str!("scripts/admit.lua")),
                 settle: Script::new(include_str!("scripts/settle.lua")),
                 tend: Script::new(include_str!("scripts/tend.lua")),
+                cache: crate::cache::Scripts::default(),
             },
         });
         if !link.find().await {

@@ -1,52 +1,13 @@
 //! Several limiters over one real Redis, which is stopped, emptied and killed.
 
-#[path = "../../../tests/e2e/src/redis_process.rs"]
-mod redis_process;
+mod server;
 
-use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis_process::spawn;
+use server::Server;
 use weir_gateway::limits::{Asks, Limiter, Limits, Refusal, Scope};
 use weir_redis::{OnLoss, Redis, Settings, Unavailable};
-
-/// A Redis of the test's own.
-struct Server {
-    child: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Server {
-    fn start() -> Server {
-        let folder = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Server { child: spawn(port, folder.path()), port, _folder: folder }
-    }
-
-    fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    fn signal(&self, name: &str) {
-        let done = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
-        assert!(done.unwrap().success());
-    }
-
-    fn flush(&self) {
-        let port = self.port.to_string();
-        let done = Command::new("redis-cli").args(["-p", &port, "FLUSHALL"]).output().unwrap();
-        assert!(done.stdout.starts_with(b"OK"), "{done:?}");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 /// A process of its own, as far as Redis knows.
 async fn replica(server: &Server, on_loss: OnLoss) -> (Arc<Limiter>, Redis) {

@@ -84,6 +84,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What there is to do, and what is refused.
     pub overload: Arc<Overload>,
+    /// How much may be called.
+    pub limiter: Arc<Limiter>,
     /// Stored answers.
     pub cache: Arc<Cache>,
     /// The routes that call models.
@@ -174,10 +176,14 @@ impl App {
         let budgets = Budgets::start(budgets_config(&config), store, ledger.instance());
         let (limiter, redis) = shared_limits(&config).await?;
         let cache = Cache::new();
+        if let Some(redis) = &redis {
+            cache.attach(Arc::new(redis.clone()));
+        }
         budgets.adopt(&snapshot.spending.set());
         let app = Arc::new_cyclic(|own| App {
             own: own.clone(),
             stack: stack(&metrics, &ledger, &limiter, &budgets, &cache),
+            limiter,
             cache,
             overload: Overload::new(),
             snapshot: ArcSwap::from_pointee(snapshot),

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{Either, Full};
 use weir_adapter::Front;
 use weir_catalog::NanoUsd;
+use weir_gateway::call::Tried;
 use weir_gateway::meter::Meter;
 use weir_gateway::{Body, Call, GatewayError, Reply, WritePatience};
 
@@ -21,10 +22,12 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const WEIR_ATTEMPTS: HeaderName = HeaderName::from_static("x-weir-attempts");
 const WEIR_CACHE: HeaderName = HeaderName::from_static("x-weir-cache");
 const WEIR_COST: HeaderName = HeaderName::from_static("x-weir-cost");
+const WEIR_DEGRADED: HeaderName = HeaderName::from_static("x-weir-degraded");
 const WEIR_DROPPED_PARAMS: HeaderName = HeaderName::from_static("x-weir-dropped-params");
 const WEIR_MODEL: HeaderName = HeaderName::from_static("x-weir-model");
 const WEIR_OVERHEAD_US: HeaderName = HeaderName::from_static("x-weir-overhead-us");
 const WEIR_MAX_TOKENS: HeaderName = HeaderName::from_static("x-weir-max-tokens");
+const WEIR_TRIED: HeaderName = HeaderName::from_static("x-weir-tried");
 const WEIR_PROVIDER: HeaderName = HeaderName::from_static("x-weir-provider");
 const WEIR_ROUTE: HeaderName = HeaderName::from_static("x-weir-route");
 /// How many headers an answer has room for from the start.
@@ -142,9 +145,31 @@ fn call_headers(headers: &mut HeaderMap, call: &Call) {
     if let Some(limit) = progress.max_tokens {
         headers.insert(WEIR_MAX_TOKENS, HeaderValue::from(limit));
     }
+    if !progress.degraded.is_empty() {
+        set(headers, WEIR_DEGRADED, &progress.degraded.join(","));
+    }
+    if !progress.trail.is_empty() {
+        set(headers, WEIR_TRIED, &tried(&progress.trail));
+    }
     if !progress.dropped.is_empty() {
         set(headers, WEIR_DROPPED_PARAMS, &progress.dropped.join(","));
     }
+}
+
+/// What became of attempts that gave no answer: `openai/gpt-4o upstream_error 503 upstream_overloaded, …`.
+fn tried(trail: &[Tried]) -> String {
+    let mut text = String::new();
+    for (at, tried) in trail.iter().enumerate() {
+        let comma = if at > 0 { ", " } else { "" };
+        text.extend([comma, &tried.provider, "/", &tried.model, " ", tried.result]);
+        if let Some(status) = tried.status {
+            text.extend([" ", &status.to_string()]);
+        }
+        if let Some(code) = &tried.code {
+            text.extend([" ", code]);
+        }
+    }
+    text
 }
 
 /// A name of the client's choosing may hold what no header can: it is left out then.

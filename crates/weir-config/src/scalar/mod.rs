@@ -2,6 +2,7 @@
 //!
 //! Each reads the text a user writes, says what to write instead when it can't, and prints the same text again.
 
+mod after;
 mod duration;
 mod listen;
 mod network;
@@ -11,6 +12,7 @@ mod size;
 mod switch;
 mod url;
 
+pub use after::After;
 pub use duration::Duration;
 pub use listen::Listen;
 pub use network::Network;

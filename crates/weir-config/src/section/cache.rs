@@ -24,7 +24,8 @@ pub struct Cache {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExactCache {
-    /// How much is kept, 256 MiB where nothing is said. An answer larger than a 64th of it is not stored.
+    /// How much is kept, 256 MiB where nothing is said. An answer larger than a 64th of it is not stored, in Redis none
+    /// larger than 1 MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_size: Option<Size>,
     /// Where it is kept.
@@ -52,7 +53,7 @@ pub enum CacheBackend {
     /// In this process.
     #[default]
     Memory,
-    /// In Redis, shared.
+    /// In Redis (`coordination.url`), shared by all replicas. While it is away nothing is stored or found.
     Redis,
 }
 

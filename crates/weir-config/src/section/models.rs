@@ -10,7 +10,7 @@ use serde::{Deserialize as DeriveDeserialize, Serialize, Serializer};
 use super::cache::RouteCache;
 use super::keys::Limits;
 use super::routing::{
-    Affinity, Auto, Breaker, FailureClass, Fault, Hedge, OnClientGone, Retry, Strategy, Timeouts,
+    Affinity, Auto, Breaker, Degrade, FailureClass, Fault, Hedge, OnClientGone, Retry, Strategy, Timeouts,
     UnsupportedParams,
 };
 use crate::scalar::OrOff;
@@ -39,6 +39,9 @@ pub struct Model {
     /// Sends a second attempt when the first is slow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hedge: Option<OrOff<Hedge>>,
+    /// What a call may get where what it asks for can't be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degrade: Option<OrOff<Degrade>>,
     /// Keeps what belongs together at one target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
@@ -82,6 +85,7 @@ impl Default for Model {
             timeouts: Timeouts::default(),
             breaker: None,
             hedge: None,
+            degrade: None,
             affinity: None,
             auto: None,
             max_output_tokens: None,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::scalar::{Duration, Share};
+use crate::scalar::{After, Duration, Share};
 
 /// How the order of targets is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -132,19 +132,47 @@ impl Default for Breaker {
     }
 }
 
-/// A second attempt when the first is slow.
+/// A second attempt when the first is slow: whichever begins to answer first serves the call, the other is cut, and
+/// both are paid for. Only before the client has seen any content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hedge {
-    /// When the second is sent: a percentile of the target's latency such as `p95`, or a duration.
-    pub after: String,
-    /// The share of calls that may be sent twice, 0 to 1.
+    /// When the second is sent: after a percentile of the time in which the target usually begins to answer, such as
+    /// `p95` (once twenty answers are known), or after a duration.
+    pub after: After,
+    /// The share of calls that may be sent twice, more than 0, at most 1.
     #[serde(default = "one_in_twenty")]
     pub max_extra: Share,
 }
 
 fn one_in_twenty() -> Share {
     Share::percent(5)
+}
+
+/// What a call may get where what it asks for can't be had. Each is said in `x-weir-degraded`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Degrade {
+    /// Where every target failed, a stored answer whose time has been over for no longer than this (`stale`). Needs
+    /// `cache`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<Duration>,
+    /// Another public name, asked after all targets and fallbacks have failed (`model`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// What is sent to a target that can't use tools, as the catalog knows (`tools`).
+    pub tools: DegradeTools,
+}
+
+/// What is sent to a target that can't use tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DegradeTools {
+    /// The request as it is; the target is asked last.
+    #[default]
+    Keep,
+    /// The request without its tools, unless it demands one or has used some already.
+    Drop,
 }
 
 /// What is kept at one target and credential.

@@ -3,6 +3,8 @@
 use super::Findings;
 use crate::config::Config;
 use crate::path::KeyPath;
+use crate::scalar::OrOff;
+use crate::section::cache::{Cache, CacheBackend};
 use crate::section::keys::Limits;
 
 pub(super) fn check(config: &Config, findings: &mut Findings) {
@@ -16,6 +18,16 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         check_one(KeyPath::from(["models", name, "limits"]), model.limits.as_ref(), findings);
     }
     check_one(KeyPath::from(["limits", "user"]), config.limits.user.as_ref(), findings);
+    let in_redis =
+        |cache: &Cache| cache.exact.as_ref().is_some_and(|exact| exact.backend == CacheBackend::Redis);
+    if config.coordination.is_none() && config.cache.as_ref().and_then(OrOff::value).is_some_and(in_redis) {
+        let path = KeyPath::from(["cache", "exact", "backend"]);
+        findings.add_resting_on(
+            path,
+            "Redis has no address; write `coordination: { url: redis://HOST:PORT }`",
+            ["coordination"],
+        );
+    }
     if let Some(coordination) = &config.coordination {
         let url = coordination.url.expose();
         if !["redis://", "rediss://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme))

@@ -4,7 +4,8 @@ use super::Findings;
 use crate::config::Config;
 use crate::nearest::nearest;
 use crate::path::KeyPath;
-use crate::scalar::{Duration, OrOff};
+use crate::scalar::{After, Duration, OrOff};
+use crate::section::cache::CacheMode;
 use crate::section::models::Model;
 
 /// The provider that is built in.
@@ -21,6 +22,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
         }
         check_targets(config, name, model, &path, findings);
         check_fallbacks(config, name, model, &path, findings);
+        check_degrade(config, name, model, &path, findings);
         check_numbers(model, &path, findings);
         for key in model.defaults.keys().filter(|key| NO_DEFAULTS.contains(&key.as_str())) {
             findings.add(path.key("defaults").key(key), "is the client's alone; remove it");
@@ -100,6 +102,26 @@ fn leads_to(config: &Config, from: &str, to: &str) -> bool {
     false
 }
 
+fn check_degrade(config: &Config, name: &str, model: &Model, path: &KeyPath, findings: &mut Findings) {
+    let Some(OrOff::On(degrade)) = &model.degrade else { return };
+    let path = path.key("degrade");
+    let stores = matches!(&model.cache, Some(OrOff::On(cache)) if cache.mode == CacheMode::Exact);
+    if degrade.stale.is_some() && !stores {
+        findings.add(path.key("stale"), "no answer is stored here; write `cache: { mode: exact }`, too");
+    }
+    if let Some(other) = &degrade.model {
+        let path = path.key("model");
+        if other == name {
+            findings.add(path, "a name can't degrade to itself");
+        } else if !config.models.contains_key(other) {
+            let meant = nearest(other, config.models.keys().map(String::as_str));
+            let meant = meant.map(|meant| format!(", did you mean `{meant}`?"));
+            let meant = meant.unwrap_or_else(|| "; add it under `models`".to_owned());
+            findings.add_resting_on(path, format!("there is no public name `{other}`{meant}"), ["models"]);
+        }
+    }
+}
+
 fn check_numbers(model: &Model, path: &KeyPath, findings: &mut Findings) {
     let retry = &model.retry;
     if !(1..=10).contains(&retry.attempts) {
@@ -133,6 +155,16 @@ fn check_numbers(model: &Model, path: &KeyPath, findings: &mut Findings) {
         }
         if breaker.window < Duration::from_millis(100) || breaker.cooldown < Duration::from_millis(10) {
             findings.add(path, "`window` must be at least 100ms, `cooldown` 10ms");
+        }
+    }
+    if let Some(OrOff::On(hedge)) = &model.hedge {
+        let path = path.key("hedge");
+        if hedge.max_extra.millionths == 0 {
+            findings
+                .add(path.key("max_extra"), "must be more than 0; write `hedge: off` for no second attempt");
+        }
+        if hedge.after == After::Time(Duration::from_millis(0)) {
+            findings.add(path.key("after"), "must be longer than 0s");
         }
     }
     for (index, target) in model.targets.iter().enumerate() {

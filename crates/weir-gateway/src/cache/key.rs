@@ -45,7 +45,7 @@ pub(crate) fn of(call: &Call, plan: &Plan) -> Option<Key> {
         part(&mut hasher, serde_json::to_string(defaults).unwrap_or_default().as_bytes());
     }
     part(&mut hasher, b"routes");
-    for route in Plan::chain(call, &plan.route) {
+    for route in Plan::chain(call, &plan.route).0 {
         identity(&mut hasher, &route);
     }
     part(&mut hasher, b"body");

@@ -61,8 +61,16 @@ impl Memory {
             slot.asked.store(true, Ordering::Relaxed);
             return Some(slot.answer.clone());
         }
-        shard.remove(key);
+        if slot.answer.stale_until <= now {
+            shard.remove(key);
+        }
         None
+    }
+
+    /// An answer whose time may be over.
+    pub(super) fn get_stale(&self, key: &Key, now: i64) -> Option<Arc<Answer>> {
+        let shard = self.shard(key).lock();
+        shard.slots.get(key).filter(|slot| slot.answer.stale_until > now).map(|slot| slot.answer.clone())
     }
 
     /// Keeps an answer. Returns how many others had to go.
@@ -143,6 +151,7 @@ mod tests {
             dropped: Vec::new(),
             made: 0,
             expires,
+            stale_until: expires,
         })
     }
 
@@ -158,6 +167,17 @@ mod tests {
         memory.put(key(1), answer(10, 100), 0);
         assert!(memory.get(&key(1), 99).is_some());
         assert!(memory.get(&key(1), 100).is_none());
+        assert_eq!(memory.held(), Held::default());
+    }
+
+    #[test]
+    fn an_answer_whose_time_is_over_is_kept_for_want_of_another() {
+        let memory = Memory::new(1 << 20);
+        let stale = Answer { stale_until: 200, ..(*answer(10, 100)).clone() };
+        memory.put(key(1), Arc::new(stale), 0);
+        assert!(memory.get(&key(1), 100).is_none());
+        assert!(memory.get_stale(&key(1), 199).is_some() && memory.get_stale(&key(1), 200).is_none());
+        assert!(memory.get(&key(1), 200).is_none());
         assert_eq!(memory.held(), Held::default());
     }
 

@@ -9,10 +9,11 @@ mod canonical;
 pub(crate) mod flight;
 pub(crate) mod key;
 mod memory;
+pub mod shelf;
 pub(crate) mod tap;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use weir_wire::splice::Splice;
 use flight::Flights;
 pub use key::Key;
 use memory::Memory;
+use shelf::Shelf;
 use tap::{Share, Tap};
 
 /// Settings of all stored answers.
@@ -32,6 +34,8 @@ pub struct CacheSettings {
     pub scope: CacheScope,
     /// How much is kept, in bytes.
     pub max_size: usize,
+    /// Whether answers are kept outside of this process.
+    pub shared: bool,
 }
 
 /// How long an answer is served where the route doesn't say.
@@ -46,6 +50,9 @@ impl From<Option<&OrOff<weir_config::Cache>>> for CacheSettings {
         CacheSettings {
             scope: written.map(|cache| cache.scope).unwrap_or_default(),
             max_size: usize::try_from(size.map_or(DEFAULT_SIZE, |size| size.bytes())).unwrap_or(usize::MAX),
+            shared: written
+                .and_then(|cache| cache.exact.as_ref())
+                .is_some_and(|exact| exact.backend == weir_config::CacheBackend::Redis),
         }
     }
 }
@@ -91,11 +98,14 @@ pub struct Answer {
     pub made: i64,
     /// Until when it is served.
     pub expires: i64,
+    /// Until when it is served for want of another.
+    pub stale_until: i64,
 }
 
-/// All stored answers of the process.
+/// All stored answers of the process, and the way to those that it shares.
 pub struct Cache {
     memory: Memory,
+    shelf: OnceLock<Arc<dyn Shelf>>,
     pub(crate) flights: Arc<Flights>,
     taps: Arc<Share>,
     counts: Counts,
@@ -150,14 +160,38 @@ impl Cache {
     pub fn new() -> Arc<Cache> {
         Arc::new(Cache {
             memory: Memory::new(0),
+            shelf: OnceLock::new(),
             flights: Arc::default(),
             taps: Arc::default(),
             counts: Counts::default(),
         })
     }
 
-    /// What it holds, and did since the start.
-    pub fn stats(&self) -> Stats {
+    /// Where answers are kept that several processes share. Only the first counts.
+    pub fn attach(&self, shelf: Arc<dyn Shelf>) {
+        drop(self.shelf.set(shelf));
+    }
+
+    fn shelf(&self, settings: &CacheSettings) -> Option<&Arc<dyn Shelf>> {
+        self.shelf.get().filter(|_| settings.shared)
+    }
+
+    /// What it holds, and did since the start; `None` where what it holds can't be found out.
+    pub async fn stats(&self, settings: &CacheSettings) -> (Stats, Option<(u64, u64)>) {
+        let held = match self.shelf(settings) {
+            None => Some(self.held()),
+            Some(shelf) => shelf.held().await,
+        };
+        (self.counts(), held)
+    }
+
+    fn held(&self) -> (u64, u64) {
+        let held = self.memory.held();
+        (held.entries as u64, held.bytes as u64)
+    }
+
+    /// What it holds in this process, and did since the start.
+    pub fn counts(&self) -> Stats {
         let (held, counts) = (self.memory.held(), &self.counts);
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Stats {
@@ -172,19 +206,65 @@ impl Cache {
         }
     }
 
-    /// Forgets all answers. Returns how many there were.
-    pub fn purge(&self) -> u64 {
-        self.memory.purge()
+    /// Forgets all answers. Returns how many there were; `None` where those that are shared can't be reached.
+    pub async fn purge(&self, settings: &CacheSettings) -> Option<u64> {
+        let own = self.memory.purge();
+        match self.shelf(settings) {
+            None => Some(own),
+            Some(shelf) => shelf.purge().await.map(|shared| own + shared),
+        }
     }
 
-    pub(crate) fn get(&self, key: &Key, now: i64) -> Option<Arc<Answer>> {
-        self.memory.get(key, now)
+    /// An answer whose time is not over.
+    pub(crate) async fn get(&self, key: &Key, now: i64, settings: &CacheSettings) -> Option<Arc<Answer>> {
+        match self.shelf(settings) {
+            None => self.memory.get(key, now),
+            Some(shelf) => shelf::read(&shelf.get(key).await?).filter(|answer| answer.expires > now),
+        }
     }
 
-    pub(crate) fn put(&self, key: Key, answer: Arc<Answer>, settings: &CacheSettings) {
+    /// An answer whose time may be over, where it is kept for want of another.
+    pub(crate) async fn get_stale(
+        &self,
+        key: &Key,
+        now: i64,
+        settings: &CacheSettings,
+    ) -> Option<Arc<Answer>> {
+        match self.shelf(settings) {
+            None => self.memory.get_stale(key, now),
+            Some(shelf) => shelf::read(&shelf.get(key).await?).filter(|answer| answer.stale_until > now),
+        }
+    }
+
+    /// Keeps an answer, and calls `done` when others can find it: at once, but where it is kept elsewhere.
+    pub(crate) fn put(
+        self: &Arc<Cache>,
+        key: Key,
+        answer: Arc<Answer>,
+        settings: &CacheSettings,
+        done: impl FnOnce() + Send + 'static,
+    ) {
+        let (shelf, runtime) = (self.shelf(settings).cloned(), tokio::runtime::Handle::try_current());
+        if let (Some(shelf), Ok(runtime)) = (shelf, runtime) {
+            let (cache, limit) = (self.clone(), settings.max_size);
+            runtime.spawn(async move {
+                let lifetime = u64::try_from(answer.stale_until - answer.made).unwrap_or(0);
+                let value = shelf::written(&answer);
+                if value.len() <= shelf.largest() {
+                    let evicted = shelf.put(&key, value, Duration::from_micros(lifetime), limit).await;
+                    evicted.into_iter().for_each(|evicted| cache.count_stored(evicted));
+                }
+                done();
+            });
+            return;
+        }
         self.memory.set_limit(settings.max_size);
         let now = answer.made;
-        let evicted = self.memory.put(key, answer, now);
+        self.count_stored(self.memory.put(key, answer, now));
+        done();
+    }
+
+    fn count_stored(&self, evicted: u64) {
         self.counts.stored.fetch_add(1, Ordering::Relaxed);
         self.counts.evicted.fetch_add(evicted, Ordering::Relaxed);
     }

@@ -205,6 +205,9 @@ impl Account {
             (None, State::ClientGone, None) => {
                 (self.estimate(), UsageSource::Estimated, Some("the client left before the answer began"))
             }
+            (None, State::Superseded, _) => {
+                (self.estimate(), UsageSource::Estimated, Some("cut: another attempt answered first"))
+            }
             (None, _, None) if sent => {
                 (self.estimate(), UsageSource::Estimated, Some("sent, and no answer came: the prompt counts"))
             }

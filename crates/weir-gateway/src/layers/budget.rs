@@ -157,7 +157,7 @@ async fn admit(
 }
 
 /// The budgets that pay for a call, whatever provider serves it.
-fn paying(call: &Call, set: &BudgetSet) -> Vec<Arc<Budget>> {
+pub fn paying(call: &Call, set: &BudgetSet) -> Vec<Arc<Budget>> {
     let facts = &call.facts;
     let scopes = CallScopes {
         key: &facts.key,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tower::{Layer, Service};
-use weir_adapter::Replay;
+use weir_adapter::{ErrorKind, Replay};
 use weir_ledger::{State, UsageSource};
 use weir_wire::Usage;
 
@@ -17,9 +17,10 @@ use crate::cache::flight::{Landing, Lead, Seat};
 use crate::cache::tap::Tap;
 use crate::cache::{Answer, Cache, CacheControl, Key, free_of_charge, key, largest};
 use crate::call::{Call, Routed};
-use crate::error::GatewayError;
+use crate::error::{AttemptError, GatewayError};
 use crate::metrics::Metrics;
 use crate::reply::{Body, Outcome, Reply};
+use crate::routing::Plan;
 
 /// Makes [`Cached`].
 #[derive(Clone)]
@@ -107,6 +108,8 @@ impl CacheLayer {
             }
         };
         self.miss(&routed);
+        let stale = routed.plan.route.degrade.stale;
+        let plan = stale.map(|_| routed.plan.clone());
         call.progress.lock().copies = Some(self.cache.copies(&call.snapshot.settings.cache));
         let mut reply = match inner.call(routed).await {
             Ok(reply) => reply,
@@ -114,10 +117,11 @@ impl CacheLayer {
                 if let Some(lead) = lead {
                     lead.land(Landing::Failed);
                 }
-                return Err(error);
+                let Some(plan) = plan else { return Err(error) };
+                return self.stale(&call, &plan, &key, &error).await.ok_or(error);
             }
         };
-        self.store_at_end(&mut reply, Pending { call, key, ttl, lead });
+        self.store_at_end(&mut reply, Pending { call, key, ttl, stale, lead });
         Ok(reply)
     }
 
@@ -128,7 +132,7 @@ impl CacheLayer {
         key: &Key,
         control: CacheControl,
     ) -> Result<Found, GatewayError> {
-        if let Some(reply) = self.stored(routed, key) {
+        if let Some(reply) = self.stored(routed, key).await {
             return Ok(Found::Reply(reply));
         }
         if control == CacheControl::Only {
@@ -142,7 +146,7 @@ impl CacheLayer {
         loop {
             let waiting = match self.cache.flights.join(*key) {
                 // The one before may have landed between the look and the seat.
-                Seat::Leader(lead) => match self.stored(routed, key) {
+                Seat::Leader(lead) => match self.stored(routed, key).await {
                     None => return Ok(Found::Nothing(Some(lead))),
                     Some(reply) => {
                         lead.land(Landing::Failed);
@@ -156,7 +160,10 @@ impl CacheLayer {
             call.progress.lock().waited += began.elapsed();
             match landing {
                 Landing::Answer(answer) => {
-                    let reply = self.replay(routed, &answer);
+                    let reply = self.replay(&routed.call, &routed.plan, &answer);
+                    if reply.is_some() {
+                        self.hit(&routed.plan, &answer);
+                    }
                     return Ok(reply.map_or(Found::Nothing(None), Found::Reply));
                 }
                 Landing::Failed | Landing::Flying => return Ok(Found::Nothing(None)),
@@ -165,14 +172,36 @@ impl CacheLayer {
         }
     }
 
-    fn stored(&self, routed: &Routed, key: &Key) -> Option<Reply> {
+    async fn stored(&self, routed: &Routed, key: &Key) -> Option<Reply> {
         let now = now_micros(&routed.call, Instant::now());
-        self.cache.get(key, now).and_then(|answer| self.replay(routed, &answer))
+        let answer = self.cache.get(key, now, &routed.call.snapshot.settings.cache).await?;
+        let reply = self.replay(&routed.call, &routed.plan, &answer)?;
+        self.hit(&routed.plan, &answer);
+        Some(reply)
+    }
+
+    /// Every target failed, and the route lets an answer go on serving after its time for such a case.
+    async fn stale(&self, call: &Call, plan: &Plan, key: &Key, error: &GatewayError) -> Option<Reply> {
+        if !failed_everywhere(error) || call.options.cache != CacheControl::Use {
+            return None;
+        }
+        let answer = self
+            .cache
+            .get_stale(key, now_micros(call, Instant::now()), &call.snapshot.settings.cache)
+            .await?;
+        let reply = self.replay(call, plan, &answer)?;
+        call.progress.lock().degraded.push("stale");
+        self.metrics.cache(&plan.route.label, "stale", None);
+        Some(reply)
+    }
+
+    fn hit(&self, plan: &Plan, answer: &Answer) {
+        self.cache.count_hit(answer.cost_nanousd);
+        self.metrics.cache(&plan.route.label, "hit", answer.cost_nanousd);
     }
 
     /// A stored answer as this client wants it.
-    fn replay(&self, routed: &Routed, answer: &Answer) -> Option<Reply> {
-        let call = &routed.call;
+    fn replay(&self, call: &Call, plan: &Plan, answer: &Answer) -> Option<Reply> {
         let (request, peek) = (&call.request, call.request.peek());
         let body = match peek.stream {
             false => answer.body.clone(),
@@ -187,10 +216,7 @@ impl CacheLayer {
         let made_it = |target: &&Arc<crate::snapshot::Target>| {
             target.provider.name == answer.provider && target.model == answer.model
         };
-        progress.target = routed.plan.steps.iter().map(|(_, target)| target).find(made_it).cloned();
-        drop(progress);
-        self.cache.count_hit(answer.cost_nanousd);
-        self.metrics.cache(&routed.plan.route.label, "hit", answer.cost_nanousd);
+        progress.target = plan.steps.iter().map(|(_, target)| target).find(made_it).cloned();
         Some(Reply::whole(body, hit()))
     }
 
@@ -207,6 +233,30 @@ impl CacheLayer {
             Body::Passing(_) => Source::Stream(None),
         };
         reply.on_end(move |outcome| pending.end(&self.cache, &body, outcome));
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Whether it is for want of a provider that there is no answer.
+fn failed_everywhere(error: &GatewayError) -> bool {
+    match error {
+        GatewayError::Overloaded { code, .. } => *code == "no_healthy_target",
+        GatewayError::Attempt { error, .. } => match error {
+            AttemptError::Provider(error) => !matches!(
+                error.kind,
+                ErrorKind::InvalidRequest
+                    | ErrorKind::ContextLength
+                    | ErrorKind::TooLarge
+                    | ErrorKind::ContentFilter
+            ),
+            AttemptError::Unreachable { .. } | AttemptError::TimedOut(..) => true,
+            AttemptError::OverBudget(over) => over.of_provider,
+            _ => false,
+        },
+        _ => false,
     }
 }
 
@@ -243,28 +293,36 @@ struct Pending {
     call: Arc<Call>,
     key: Key,
     ttl: Duration,
+    /// How long it is kept after its time, for want of another.
+    stale: Option<Duration>,
     lead: Option<Lead>,
 }
 
 impl Pending {
-    fn end(self, cache: &Cache, source: &Source, outcome: &Outcome) {
+    fn end(self, cache: &Arc<Cache>, source: &Source, outcome: &Outcome) {
         let answer = (outcome.state == State::Ok).then(|| self.answer(source, outcome)).flatten();
-        let landing = match answer {
-            Some(answer) => {
-                let answer = Arc::new(answer);
-                cache.put(self.key, answer.clone(), &self.call.snapshot.settings.cache);
-                Landing::Answer(answer)
+        let (lead, landing) = (
+            self.lead,
+            match &answer {
+                Some(answer) => Landing::Answer(answer.clone()),
+                None if outcome.state == State::ClientGone => Landing::Left,
+                None => Landing::Failed,
+            },
+        );
+        // Not before it can be found: who comes between would ask a provider again.
+        let land = move || {
+            if let Some(lead) = lead {
+                lead.land(landing);
             }
-            None if outcome.state == State::ClientGone => Landing::Left,
-            None => Landing::Failed,
         };
-        if let Some(lead) = self.lead {
-            lead.land(landing);
+        match answer {
+            Some(answer) => cache.put(self.key, answer, &self.call.snapshot.settings.cache, land),
+            None => land(),
         }
     }
 
     /// What is stored, where it may be.
-    fn answer(&self, source: &Source, outcome: &Outcome) -> Option<Answer> {
+    fn answer(&self, source: &Source, outcome: &Outcome) -> Option<Arc<Answer>> {
         let (request, settings) = (&self.call.request, &self.call.snapshot.settings.cache);
         let replay: &dyn Replay = request.front().replay()?;
         let body = match source {
@@ -275,6 +333,10 @@ impl Pending {
             return None;
         }
         let progress = self.call.progress.lock();
+        // Who asks again may get what was asked for.
+        if !progress.degraded.is_empty() {
+            return None;
+        }
         // What was cut short for this caller's money is nobody else's answer.
         let poor =
             |purse: &Arc<crate::purse::Purse>| purse.wanted().cap.is_some() || purse.max_cost().is_some();
@@ -283,8 +345,8 @@ impl Pending {
         }
         let target = progress.target.as_ref()?;
         let made = now_micros(&self.call, Instant::now());
-        let ttl = i64::try_from(self.ttl.as_micros()).unwrap_or(i64::MAX);
-        Some(Answer {
+        let ttl = micros(self.ttl);
+        Some(Arc::new(Answer {
             body: free_of_charge(&body),
             provider: target.provider.name.clone(),
             model: target.model.clone(),
@@ -292,6 +354,7 @@ impl Pending {
             dropped: progress.dropped.clone(),
             made,
             expires: made.saturating_add(ttl),
-        })
+            stale_until: made.saturating_add(ttl).saturating_add(micros(self.stale.unwrap_or_default())),
+        }))
     }
 }

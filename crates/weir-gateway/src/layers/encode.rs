@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::task::{Context, Poll};
 
 use http::Method;
@@ -42,6 +43,8 @@ pub struct Encoded {
     pub purse: Option<Arc<Purse>>,
     /// Who pays.
     pub charges: Charges,
+    /// What it did cost, in nano-dollars, where a provider's budget holds money for it.
+    pub paid: Option<Arc<AtomicI64>>,
 }
 
 impl Encoded {
@@ -127,9 +130,10 @@ pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
     if call.request.operation == Operation::Embeddings {
         within_inputs(&call.request, target)?;
     }
-    let wire = match call.request.verbatim.as_deref() {
+    let request = attempt.instead.as_deref().unwrap_or(&call.request);
+    let wire = match request.verbatim.as_deref() {
         Some(verbatim) => as_it_came(verbatim),
-        None => target.provider.adapter.encode(&call.request, &options).map_err(refused)?,
+        None => target.provider.adapter.encode(request, &options).map_err(refused)?,
     };
     if !wire.dropped.is_empty() && refuses_dropped(call, route) {
         let param = wire.dropped.join(", ");
@@ -145,7 +149,7 @@ pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
     let ceiling = Ceiling::new(call, target, price.as_ref());
     let credential = target.provider.credentials.get(attempt.pass.key).clone();
     let charges = purse.as_ref().map(|purse| purse.charges().clone()).unwrap_or_default();
-    Ok(Encoded { wire, credential, price, output, ceiling, purse, charges, attempt })
+    Ok(Encoded { wire, credential, price, output, ceiling, purse, charges, paid: None, attempt })
 }
 
 /// Sees to it that no more is embedded at once than the provider takes.

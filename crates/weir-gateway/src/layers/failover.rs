@@ -1,5 +1,8 @@
-//! The plan's targets, one after another, until one commits.
+//! The plan's targets, one after another, until one commits; a second beside a slow one, where the route hedges.
 
+mod race;
+
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -7,7 +10,7 @@ use std::time::{Duration, Instant};
 use rand::RngExt;
 use smallvec::SmallVec;
 use tower::{Layer, Service};
-use weir_adapter::{ErrorKind, Retry};
+use weir_adapter::{ErrorKind, Request, Retry};
 
 use super::{Future, take_ready};
 use crate::call::{Attempt, Call, Pass, Routed, Tried};
@@ -69,13 +72,26 @@ where
             retries.call();
             let Routed { call, plan } = routed;
             let mut tour = Tour::new(&call, &plan);
+            if let Some(hedge) = &plan.route.hedge {
+                hedge.call();
+            }
             while let Some((at, pause)) = tour.next(&retries) {
                 if let Some(pause) = pause {
                     tokio::time::sleep(pause).await;
                     call.progress.lock().waited += pause;
                 }
+                if let Some(hedge) = &plan.route.hedge {
+                    // Boxed, so that calls without it hold no room for two attempts.
+                    if let Some(reply) = Box::pin(race::race(&mut inner, &mut tour, at, hedge)).await {
+                        return Ok(reply);
+                    }
+                    continue;
+                }
                 match inner.call(tour.attempt(at)).await {
-                    Ok(reply) => return Ok(reply),
+                    Ok(reply) => {
+                        tour.served(at);
+                        return Ok(reply);
+                    }
                     Err(failed) => tour.failed(at, failed),
                 }
             }
@@ -100,6 +116,8 @@ struct Tour<'c> {
     failure: Option<(AttemptError, usize)>,
     /// The shortest rest among targets that were left out.
     rests: Option<Duration>,
+    /// The request without its tools, once it was wanted.
+    bare: OnceCell<Option<Arc<Request>>>,
 }
 
 impl<'c> Tour<'c> {
@@ -113,6 +131,7 @@ impl<'c> Tour<'c> {
             tries: SmallVec::from_elem(0, plan.steps.len()),
             failure: None,
             rests: None,
+            bare: OnceCell::new(),
         }
     }
 
@@ -144,7 +163,35 @@ impl<'c> Tour<'c> {
             fresh: at < 64 && self.fresh & 1 << at != 0,
             key: 0,
         };
-        Attempt { call: self.call.clone(), target: target.clone(), route: route.clone(), ordinal: 0, pass }
+        Attempt {
+            call: self.call.clone(),
+            target: target.clone(),
+            route: route.clone(),
+            ordinal: 0,
+            pass,
+            instead: self.instead(at),
+            racer: None,
+        }
+    }
+
+    /// What is sent in place of the call's own request: one without tools, where the target can't use any.
+    fn instead(&self, at: usize) -> Option<Arc<Request>> {
+        if !self.plan.route.degrade.drops_tools || !self.plan.steps[at].1.offers.lacks_tools() {
+            return None;
+        }
+        self.bare.get_or_init(|| self.call.request.without_tools().map(Arc::new)).clone()
+    }
+
+    /// A target serves the call: is that what was asked for?
+    fn served(&self, at: usize) {
+        let plan = self.plan;
+        let smaller = plan.smaller.as_ref().is_some_and(|smaller| smaller.name == plan.steps[at].0.name);
+        let bare = self.instead(at).is_some();
+        if smaller || bare {
+            let mut progress = self.call.progress.lock();
+            progress.degraded.extend(smaller.then_some("model"));
+            progress.degraded.extend(bare.then_some("tools"));
+        }
     }
 
     /// An attempt gave nothing: who may be asked now?

@@ -2,6 +2,7 @@
 //! It stands between the provider's dialect and the row, so a target that nobody pays for was no attempt.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll};
 
 use tower::{Layer, Service};
@@ -77,14 +78,16 @@ where
 /// What a provider's budgets hold for one attempt. Its row is closed when this is dropped, however it ended.
 struct Held {
     purse: Arc<Purse>,
-    reservation: Option<Reservation>,
-    before: i64,
+    /// What the attempt can cost at most.
+    running: i64,
+    reservation: Option<(Reservation, Arc<AtomicI64>)>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(reservation) = self.reservation.take() {
-            reservation.settle(self.purse.spent().saturating_sub(self.before));
+        self.purse.end(self.running);
+        if let Some((reservation, paid)) = self.reservation.take() {
+            reservation.settle(paid.load(Ordering::Relaxed));
         }
     }
 }
@@ -93,8 +96,8 @@ impl Drop for Held {
 async fn hold(encoded: &mut Encoded, purse: Arc<Purse>, budgets: &Budgets) -> Result<Held, AttemptError> {
     within_max_cost(encoded, &purse)?;
     let (call, target) = (encoded.attempt.call.clone(), encoded.attempt.target.clone());
-    let before = purse.spent();
-    let mut held = Held { purse, reservation: None, before };
+    let beside = encoded.attempt.racer.as_ref().is_some_and(|racer| racer.second);
+    let mut held = Held { purse, running: 0, reservation: None };
     let bound = match encoded.bound() {
         Ok(bound) => bound,
         Err(_) if !held.purse.wanted().limit => 0,
@@ -105,9 +108,15 @@ async fn hold(encoded: &mut Encoded, purse: Arc<Purse>, budgets: &Budgets) -> Re
         (Some(step), Ok(ceiling), Some(tokens)) => ceiling.cost(step.min(tokens)).unwrap_or(bound),
         _ => bound,
     };
-    if !held.purse.clone().covers_soon(first).await {
+    let covered = match beside {
+        true => held.purse.covers_beside(first),
+        false => held.purse.clone().covers_soon(first).await,
+    };
+    if !covered {
         return Err(held.purse.exhausted());
     }
+    held.purse.begin(first);
+    held.running = first;
     let set = call.snapshot.spending.set();
     let providers = set.of_provider(&target.provider.name);
     if !providers.is_empty() {
@@ -119,7 +128,8 @@ async fn hold(encoded: &mut Encoded, purse: Arc<Purse>, budgets: &Budgets) -> Re
         })?;
         let charges: Vec<_> = encoded.charges.iter().chain(reservation.charges().iter()).cloned().collect();
         encoded.charges = Charges::from(charges);
-        held.reservation = Some(reservation);
+        let paid = encoded.paid.insert(Arc::default()).clone();
+        held.reservation = Some((reservation, paid));
     }
     Ok(held)
 }
@@ -134,7 +144,9 @@ fn within_max_cost(encoded: &Encoded, purse: &Purse) -> Result<(), AttemptError>
         true => encoded.bound()?,
         false => estimate::cost(&encoded.attempt.call, price).ok_or_else(|| Unbounded::Price(name()))?,
     };
-    if likely.saturating_add(purse.spent()) > most {
+    let beside = encoded.attempt.racer.as_ref().is_some_and(|racer| racer.second);
+    let running = if beside { purse.running() } else { 0 };
+    if likely.saturating_add(purse.spent()).saturating_add(running) > most {
         return Err(AttemptError::MaxCost(format!(
             "the call would cost about {} USD at {}, and `x-weir-max-cost` allows {}; shorten it, lower `max_tokens`, or allow more",
             NanoUsd(likely),

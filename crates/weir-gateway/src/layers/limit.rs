@@ -119,7 +119,7 @@ impl Drop for Held {
 }
 
 /// All limits that a call meets.
-fn asks(call: &Call) -> Asks {
+pub fn asks(call: &Call) -> Asks {
     let mut asks = Asks::new();
     let (caller, snapshot) = (&call.caller, &call.snapshot);
     let route = snapshot.limits_models().then(|| snapshot.resolve(call.request.model())).flatten();

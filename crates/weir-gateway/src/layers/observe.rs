@@ -159,6 +159,8 @@ impl Watched {
             (0, 500) => End::GatewayError,
             (0, 499) => End::ClientGone,
             (0, 200) => End::Complete,
+            // A stored answer, for want of another.
+            (_, 200) if progress.cache == weir_ledger::Cache::Hit => End::Complete,
             (0, _) => End::Refused,
             _ => state.end(),
         };

@@ -1,6 +1,7 @@
 //! The attempt's row: opened before dispatch, closed at its end, whatever that is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use weir_wire::usage::TOKEN_CLASSES;
 
 use super::encode::Encoded;
 use super::{Future, take_ready};
-use crate::call::Call;
+use crate::call::{Call, Racer};
 use crate::dispatch::Failed;
 use crate::dispatch::account::Account;
 use crate::error::AttemptError;
@@ -68,8 +69,8 @@ where
     }
 }
 
-/// An attempt's row while it is open. Dropped open (the client left while weir waited for the provider), it closes
-/// itself.
+/// An attempt's row while it is open. Dropped open (the client left while weir waited for the provider, or another
+/// attempt was faster), it closes itself.
 struct OpenRecord {
     open: Option<Open>,
     call: Arc<Call>,
@@ -77,6 +78,10 @@ struct OpenRecord {
     /// For the estimate of a client that left.
     account: Account,
     started: Instant,
+    /// Where another attempt may be under way at the same time.
+    racer: Option<Arc<Racer>>,
+    /// Where what it cost is told to who holds a provider's budget for it.
+    paid: Option<Arc<AtomicI64>>,
 }
 
 impl OpenRecord {
@@ -110,7 +115,8 @@ impl OpenRecord {
         progress.dropped.clone_from(&encoded.wire.dropped);
         drop(progress);
         let account = Account::open(crate::dispatch::terms(encoded), started);
-        Ok(OpenRecord { open: Some(open), call, target, account, started })
+        let (racer, paid) = (encoded.attempt.racer.clone(), encoded.paid.clone());
+        Ok(OpenRecord { open: Some(open), call, target, account, started, racer, paid })
     }
 
     /// Closes the row: at once where the call goes on, together with the call's where `last`.
@@ -129,17 +135,22 @@ impl OpenRecord {
         if let Some(purse) = &progress.purse {
             purse.spend(row.cost_nanousd.unwrap_or(0));
         }
+        if let Some(paid) = &self.paid {
+            paid.store(row.cost_nanousd.unwrap_or(0), Ordering::Relaxed);
+        }
         progress.sum.add(&row);
         if let Some(seen) = &mut progress.seen {
             seen.attempts.push(row.clone());
         }
-        progress.last = Some((row.state, row.usage_source, row.price_id.clone()));
+        if row.state != State::Superseded {
+            progress.last = Some((row.state, row.usage_source, row.price_id.clone()));
+        }
         if outcome.ttft.is_some() {
             progress.ttft = outcome.ttft.map(|ttft| ttft + (self.started - self.call.started));
         }
-        if last {
-            progress.unsettled = Some(row);
-        } else if let Some(room) = &progress.room {
+        // Two may end together with their call: where its client left while both were under way.
+        let settled = if last { progress.unsettled.replace(row) } else { Some(row) };
+        if let (Some(row), Some(room)) = (settled, &progress.room) {
             room.settle(&row);
         }
     }
@@ -165,9 +176,14 @@ impl OpenRecord {
 impl Drop for OpenRecord {
     fn drop(&mut self) {
         if self.open.is_some() {
-            let state = if std::thread::panicking() { State::InternalError } else { State::ClientGone };
+            let lost = self.racer.as_ref().is_some_and(|racer| racer.has_lost());
+            let state = match lost {
+                _ if std::thread::panicking() => State::InternalError,
+                true => State::Superseded,
+                false => State::ClientGone,
+            };
             let outcome = self.account.close(state, None, None);
-            self.write(&outcome, true);
+            self.write(&outcome, !lost);
         }
     }
 }

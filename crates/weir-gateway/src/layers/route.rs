@@ -68,7 +68,7 @@ pub fn suffix<'n>(snapshot: &Snapshot, name: &'n str) -> (&'n str, Option<Strate
     }
 }
 
-fn base_name(call: &Call) -> &str {
+pub(crate) fn base_name(call: &Call) -> &str {
     let name = call.request.model();
     match call.options.strategy {
         Some(_) => suffix(&call.snapshot, name).0,

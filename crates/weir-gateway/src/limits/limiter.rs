@@ -90,6 +90,24 @@ impl Limiter {
         }
     }
 
+    /// How each of these limits stands, as this process knows it; nothing is taken.
+    pub fn look(&self, asks: &Asks) -> Vec<Standing> {
+        let now = self.now();
+        let look = |ask: &Ask| match &mut *self.counter(ask, now).0.lock() {
+            State::Window(window) => Standing {
+                limit: ask.limit,
+                remaining: ask.limit.saturating_sub(window.used(now)),
+                reset: Duration::from_millis(window.reset(now)),
+            },
+            State::Running(running) => Standing {
+                limit: ask.limit,
+                remaining: ask.limit.saturating_sub(running.count),
+                reset: Duration::ZERO,
+            },
+        };
+        asks.iter().map(look).collect()
+    }
+
     /// As [`Limiter::admit`], by this process's own counts at `now`.
     pub(super) fn admit_here(
         self: &Arc<Limiter>,

@@ -1,7 +1,9 @@
 //! Which targets may serve a call, and in what order.
 
 pub mod affinity;
+pub mod explain;
 pub mod health;
+pub mod hedge;
 pub mod needs;
 mod plan;
 pub mod preferences;

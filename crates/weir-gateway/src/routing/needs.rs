@@ -80,6 +80,24 @@ impl Offers {
             || needs.logprobs && lacks.logprobs)
     }
 
+    /// What is known to be missing, in words.
+    pub fn missing(&self, needs: &Needs) -> Vec<&'static str> {
+        let lacks = &self.lacks;
+        let all = [
+            (needs.tools && lacks.tools, "tools"),
+            (needs.schema && lacks.schema, "JSON schemas"),
+            (needs.images && lacks.images, "sight"),
+            (needs.audio && lacks.audio, "hearing"),
+            (needs.logprobs && lacks.logprobs, "log probabilities"),
+        ];
+        all.into_iter().filter(|(lacks, _)| *lacks).map(|(_, word)| word).collect()
+    }
+
+    /// Whether it is known to use no tools.
+    pub fn lacks_tools(&self) -> bool {
+        self.lacks.tools
+    }
+
     /// Whether prompt and answer may fit.
     pub fn fits(&self, needs: &Needs) -> bool {
         self.context.is_none_or(|context| needs.prompt + needs.output <= context)

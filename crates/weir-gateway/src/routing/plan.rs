@@ -22,6 +22,8 @@ pub struct Plan {
     pub route: Arc<Route>,
     /// Whom to ask, first to last.
     pub steps: Vec<(Arc<Route>, Arc<Target>)>,
+    /// The route that is asked when all others have failed: its answer is less than was asked for.
+    pub smaller: Option<Arc<Route>>,
     /// What the call belongs to: it stays at one target and key.
     pub affinity: Option<u64>,
     /// Steps, by bits, that are asked although they fail at times, since too many others rest.
@@ -44,7 +46,8 @@ impl Plan {
         let affinity = affinity::of(call, route.affinity);
         let mut steps: Vec<(Arc<Route>, Arc<Target>)> = Vec::new();
         let mut refused = Vec::new();
-        for route in Plan::chain(call, &route) {
+        let (chain, smaller) = Plan::chain(call, &route);
+        for route in chain {
             let targets = arrange(call, &route, affinity, &mut refused);
             for target in targets {
                 // The same target under two names is one target.
@@ -54,7 +57,8 @@ impl Plan {
             }
         }
         if let Some(preferences) = &call.options.preferences {
-            steps.sort_by_key(|(_, target)| preferences.place(target));
+            let less = |own: &Route| smaller.as_ref().is_some_and(|smaller| smaller.name == own.name);
+            steps.sort_by_key(|(route, target)| (less(route), preferences.place(target)));
         }
         if call.options.no_fallback
             || call.options.preferences.as_ref().is_some_and(|own| !own.allow_fallbacks)
@@ -65,11 +69,12 @@ impl Plan {
             return Err(nobody(call, &route, &refused));
         }
         let kept = keep(&steps);
-        Ok(Plan { route, steps, affinity, kept })
+        Ok(Plan { route, steps, smaller, affinity, kept })
     }
 
-    /// The route, then what the request names itself, then the fallbacks: each once, in the order in which they are tried.
-    pub(crate) fn chain(call: &Call, first: &Arc<Route>) -> SmallVec<[Arc<Route>; 4]> {
+    /// The route, then what the request names itself, then the fallbacks, then what is asked for want of all these: each
+    /// once, in the order in which they are tried. The last one apart, too, where there is one.
+    pub(crate) fn chain(call: &Call, first: &Arc<Route>) -> (SmallVec<[Arc<Route>; 4]>, Option<Arc<Route>>) {
         let mut chain: SmallVec<[Arc<Route>; 4]> = SmallVec::from_iter([first.clone()]);
         let own = call.options.preferences.as_ref().map_or(&[][..], |preferences| &preferences.models);
         let follow = |chain: &mut SmallVec<[Arc<Route>; 4]>, name: &str| {
@@ -88,7 +93,12 @@ impl Plan {
             route.fallbacks.iter().for_each(|name| follow(&mut chain, name));
             at += 1;
         }
-        chain
+        let before = chain.len();
+        if let Some(name) = &first.degrade.model {
+            follow(&mut chain, name);
+        }
+        let smaller = chain.get(before).cloned();
+        (chain, smaller)
     }
 }
 
@@ -166,7 +176,7 @@ fn arrange(
 }
 
 /// What this very call is expected to cost at a target, with what lies in the provider's cache at its rate.
-fn expected_cost(
+pub(super) fn expected_cost(
     call: &Call,
     target: &Target,
     needs: &Needs,

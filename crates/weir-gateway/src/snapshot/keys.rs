@@ -135,6 +135,12 @@ impl Keys {
         self.merged.read().users.get(name).copied()
     }
 
+    /// Who calls with the key of this name.
+    pub fn named(&self, name: &str) -> Option<Arc<Caller>> {
+        let merged = self.merged.read();
+        merged.keys.values().map(|entry| &entry.caller).find(|caller| &*caller.name == name).cloned()
+    }
+
     /// Whose key this is at this time. A key whose checksum is wrong is refused without a look-up.
     pub fn verify(&self, key: Option<&str>, now: Micros) -> Verdict {
         let merged = self.merged.read();

@@ -23,7 +23,7 @@ pub use budgets::Spending;
 pub use build::{BuildError, Parts, Registry};
 pub use keys::{Ended, Keys, Verdict};
 pub use provider::Provider;
-pub use route::{FailureClass, FailureClasses, Retry, Route, Timeouts};
+pub use route::{Degrade, FailureClass, FailureClasses, Retry, Route, Timeouts};
 pub use target::{FaultSettings, Target, Traits};
 
 use crate::cache::CacheSettings;

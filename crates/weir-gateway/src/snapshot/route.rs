@@ -10,6 +10,7 @@ use weir_config::{Affinity, OrOff, Strategy};
 use super::target::Target;
 use crate::limits::Limits;
 use crate::routing::health::BreakerSettings;
+use crate::routing::hedge::Hedge;
 use crate::routing::strategy::Turns;
 
 /// One public name.
@@ -31,6 +32,8 @@ pub struct Route {
     pub breaker: Option<BreakerSettings>,
     /// Whether a breaker stands in the entry: then it holds for a single target, too.
     pub breaker_written: bool,
+    /// When a call is sent a second time because the first attempt is slow; `None`: never.
+    pub hedge: Option<Arc<Hedge>>,
     /// Whose turn it is.
     pub turns: Arc<Turns>,
     /// Which failures move on.
@@ -47,8 +50,32 @@ pub struct Route {
     pub defaults: Option<Map<String, Value>>,
     /// Whether a parameter that can't be honoured is refused rather than reported.
     pub reject_unsupported: bool,
+    /// What a call may get where what it asks for can't be had.
+    pub degrade: Degrade,
     /// How long answers are stored and served again, where they are.
     pub cache: Option<Duration>,
+}
+
+/// What a call may get where what it asks for can't be had.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Degrade {
+    /// For how long after its time a stored answer is served where every target failed.
+    pub stale: Option<Duration>,
+    /// The public name that is asked after all others have failed.
+    pub model: Option<Arc<str>>,
+    /// Whether tools are left out for a target that can't use any.
+    pub drops_tools: bool,
+}
+
+impl From<Option<&OrOff<weir_config::Degrade>>> for Degrade {
+    fn from(written: Option<&OrOff<weir_config::Degrade>>) -> Degrade {
+        let Some(written) = written.and_then(OrOff::value) else { return Degrade::default() };
+        Degrade {
+            stale: written.stale.map(|stale| stale.get()),
+            model: written.model.as_deref().map(Into::into),
+            drops_tools: written.tools == weir_config::DegradeTools::Drop,
+        }
+    }
 }
 
 /// A set of failure classes.
@@ -136,6 +163,7 @@ impl Route {
             affinity: entry.affinity,
             breaker: breaker(entry.breaker.as_ref()),
             breaker_written: entry.breaker.is_some(),
+            hedge: Hedge::of(entry.hedge.as_ref()).map(Arc::new),
             turns: Arc::default(),
             fallback_on: FailureClasses::of(&entry.fallback_on),
             retry: Retry::from(&entry.retry),
@@ -146,6 +174,7 @@ impl Route {
             max_output_tokens: entry.max_output_tokens,
             limits: Limits::of(entry.limits.as_ref()),
             defaults: Some(entry.defaults.clone()).filter(|defaults| !defaults.is_empty()),
+            degrade: Degrade::from(entry.degrade.as_ref()),
             cache: crate::cache::ttl(entry.cache.as_ref()),
             reject_unsupported: entry.unsupported_params == weir_config::UnsupportedParams::Reject,
         }

@@ -54,6 +54,8 @@ words! {
         InternalError = 7 "internal_error",
         /// Found open after a crash.
         Orphaned = 8 "orphaned",
+        /// Cut, since another attempt of the same call began to answer first. Never a call's last.
+        Superseded = 9 "superseded",
     }
 }
 
@@ -121,7 +123,7 @@ impl State {
             State::Ok => End::Complete,
             State::UpstreamError | State::UpstreamTruncated => End::ProviderError,
             State::UpstreamIdleTimeout | State::Deadline => End::Timeout,
-            State::ClientGone => End::ClientGone,
+            State::ClientGone | State::Superseded => End::ClientGone,
             State::BudgetExhausted => End::Cut,
             State::InternalError => End::GatewayError,
             State::Orphaned => End::Orphaned,
@@ -146,6 +148,7 @@ mod tests {
             ("deadline", "timeout"),
             ("internal_error", "gateway_error"),
             ("orphaned", "orphaned"),
+            ("superseded", "client_gone"),
         ];
         assert_eq!(ends, expected);
     }
@@ -157,7 +160,7 @@ mod tests {
             assert_eq!(State::from_number(*state as u8), Some(*state));
             assert_eq!(serde_json::to_value(state).unwrap(), state.name());
         }
-        assert_eq!((State::from_number(9), State::from_name("OK")), (None, None));
+        assert_eq!((State::from_number(10), State::from_name("OK")), (None, None));
         assert_eq!(Cache::from_name("semantic-hit"), Some(Cache::SemanticHit));
     }
 }

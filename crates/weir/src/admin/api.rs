@@ -241,7 +241,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         path: "/admin/v1/explain",
         summary: "Shows where a request would go, without sending it",
         role: Role::Viewer,
-        parameters: &[],
+        parameters: explain::PARAMETERS,
         body: Some(openapi::request),
         answer: openapi::any,
         run: explain::request,

@@ -67,12 +67,12 @@ pub fn prices<'a>(desk: &'a Desk<'_>, ask: &'a Ask) -> Answer<'a> {
 
 /// What stored answers are worth.
 pub fn cache<'a>(desk: &'a Desk<'_>, _: &'a Ask) -> Answer<'a> {
-    Box::pin(async move { Ok(handlers::cache::stats(running(desk)?)) })
+    Box::pin(async move { Ok(handlers::cache::stats(running(desk)?).await) })
 }
 
 /// Forgets them.
 pub fn purge<'a>(desk: &'a Desk<'_>, _: &'a Ask) -> Answer<'a> {
-    Box::pin(async move { Ok(handlers::cache::purge(running(desk)?)) })
+    Box::pin(async move { handlers::cache::purge(running(desk)?).await })
 }
 
 fn all_prices(snapshot: &Snapshot, now: i64) -> Vec<Value> {

@@ -7,12 +7,15 @@ use std::time::Instant;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use weir_adapter::{Operation, Request, WireBody};
+use weir_adapter::{Operation, WireBody};
 use weir_catalog::NanoUsd;
 use weir_config::Environment;
 use weir_gateway::call::{Attempt, Call, CallOptions, Caller, Pass, Progress, Role};
-use weir_gateway::layers::{encode, route};
+use weir_gateway::layers::{budget, encode, limit, route};
+use weir_gateway::limits::{Ask, Limiter, Standing};
+use weir_gateway::routing::explain::{Considered, considered};
 use weir_gateway::{GatewayError, Metrics, Snapshot};
+use weir_ledger::budget::{Budget, BudgetState, Scope};
 use weir_ledger::{CallId, Facts};
 
 use super::{CommandError, ExplainArgs, Global, Output};
@@ -33,34 +36,82 @@ pub fn run(
     let resolved = Source { file, environment, listen: None }.resolve().map_err(|error| failed(&error))?;
     let snapshot =
         resolved.snapshot(&Metrics::new(env!("CARGO_PKG_VERSION")), None).map_err(|error| failed(&error))?;
-    let answer = explain(Arc::new(snapshot), body(args)?).map_err(|error| failed(&error))?;
+    let answer = explain(Arc::new(snapshot), body(args)?, None).map_err(|error| failed(&error))?;
     if output.json { Ok(output.json(&answer)?) } else { print(&answer, output) }
 }
 
-/// Where this request would go.
+/// What is known beside the configuration, where a gateway runs.
+pub struct Live<'l> {
+    /// Whom the call is to come from.
+    pub caller: Arc<Caller>,
+    /// How full limits are.
+    pub limiter: &'l Limiter,
+    /// How full budgets are.
+    pub budgets: Vec<BudgetState>,
+}
+
+/// Where this request would go, and why not elsewhere. Without a running gateway nothing is known of health, limits
+/// and budgets: then it is as if it had just been started.
 ///
 /// # Errors
 /// A request that is wrong, a model that nobody serves.
-pub fn explain(snapshot: Arc<Snapshot>, body: Bytes) -> Result<Value, GatewayError> {
-    let call = Arc::new(call(snapshot, body)?);
-    let plan = route::plan(&call)?;
-    let steps: Vec<Value> = plan
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(index, (route, target))| {
-            let attempt = Attempt {
-                call: call.clone(),
-                target: target.clone(),
-                route: route.clone(),
-                ordinal: 0,
-                pass: Pass::default(),
-            };
-            step(index, attempt)
+pub fn explain(snapshot: Arc<Snapshot>, body: Bytes, live: Option<&Live<'_>>) -> Result<Value, GatewayError> {
+    let caller =
+        live.map_or_else(|| Arc::new(Caller::named("local", Role::Admin)), |live| live.caller.clone());
+    let call = Arc::new(call(snapshot, body, caller)?);
+    let (route, all) = considered(&call)?;
+    let (asked, others): (Vec<Considered>, Vec<Considered>) =
+        all.into_iter().partition(|one| one.place.is_some());
+    let cache = route.cache.map(|ttl| json!({ "mode": "exact", "ttl_seconds": ttl.as_secs() }));
+    let mut answer = json!({
+        "model": call.request.model(),
+        "route": &*route.name,
+        "live": live.is_some(),
+        "caller": &*call.caller.name,
+        "cache": cache,
+        "targets": asked.iter().enumerate().map(|(index, one)| step(index, &call, one, live)).collect::<Vec<_>>(),
+        "not_asked": others.iter().map(|one| other(one, live)).collect::<Vec<_>>(),
+    });
+    if let Some(live) = live {
+        answer["limits"] = limits(&call, live).into();
+        answer["budgets"] = budgets(&call, live).into();
+    }
+    Ok(answer)
+}
+
+/// How the limits stand that the call meets.
+fn limits(call: &Call, live: &Live<'_>) -> Vec<Value> {
+    let asks = limit::asks(call);
+    let standings = live.limiter.look(&asks);
+    let one = |(ask, standing): (&Ask, Standing)| {
+        json!({
+            "scope": ask.scope.name(),
+            "name": &*ask.name,
+            "kind": ask.kind.name(),
+            "limit": standing.limit,
+            "remaining": standing.remaining,
+            "takes": ask.amount,
+            "reset_ms": standing.reset.as_millis() as u64,
         })
-        .collect();
-    let cache = plan.route.cache.map(|ttl| json!({ "mode": "exact", "ttl_seconds": ttl.as_secs() }));
-    Ok(json!({ "model": call.request.model(), "route": &*plan.route.name, "cache": cache, "targets": steps }))
+    };
+    asks.iter().zip(standings).map(one).collect()
+}
+
+/// How the budgets stand that would pay for the call.
+fn budgets(call: &Call, live: &Live<'_>) -> Vec<Value> {
+    let set = call.snapshot.spending.set();
+    let paying = budget::paying(call, &set);
+    let one = |budget: &Arc<Budget>| {
+        let state = live.budgets.iter().find(|state| state.budget.id == budget.id);
+        json!({
+            "scope": budget.scope.kind(),
+            "name": budget.scope.name(),
+            "limit_usd": NanoUsd(budget.limit_nanousd).to_string(),
+            "free_usd": state.map(|state| NanoUsd(state.free_nanousd).to_string()),
+            "hard": budget.hard,
+        })
+    };
+    paying.iter().map(one).collect()
 }
 
 /// The body of the file, else a tiny one for `--model`.
@@ -88,17 +139,17 @@ fn body(args: &ExplainArgs) -> Result<Bytes, CommandError> {
     }
 }
 
-fn call(snapshot: Arc<Snapshot>, body: Bytes) -> Result<Call, weir_adapter::InvalidRequest> {
+fn call(snapshot: Arc<Snapshot>, body: Bytes, caller: Arc<Caller>) -> Result<Call, GatewayError> {
     let front = weir_adapter_openai::front();
     let (head, ()) = http::Request::post("/v1/chat/completions").body(()).unwrap_or_default().into_parts();
-    let peek = front.peek(Operation::Chat, &head, &body)?;
-    let request = Request::new(Operation::Chat, front, body, peek);
+    let (request, preferences) = crate::extract::request::read(&front, Operation::Chat, &head, body)?;
+    let user = request.peek().user.as_deref().map(Into::into);
     let facts = Facts {
         request_id: "explain".into(),
         started_at: crate::clock::unix_micros(),
-        key: "local".into(),
-        team: None,
-        user: None,
+        key: caller.name.clone(),
+        team: caller.team.clone(),
+        user,
         session: None,
         tags: Vec::new(),
         dialect: "openai".into(),
@@ -106,28 +157,60 @@ fn call(snapshot: Arc<Snapshot>, body: Bytes) -> Result<Call, weir_adapter::Inva
         route: request.model().into(),
         stream: request.peek().stream,
     };
+    let strategy = route::suffix(&snapshot, request.model()).1;
     Ok(Call {
         id: CallId::now(),
-        caller: Arc::new(Caller::named("local", Role::Admin)),
+        caller,
         request,
         snapshot,
         facts: Arc::new(facts),
-        options: CallOptions::default(),
+        options: CallOptions { preferences, strategy, ..CallOptions::default() },
         hops: 0,
         started: Instant::now(),
         progress: Mutex::new(Progress::default()),
     })
 }
 
-fn step(index: usize, attempt: Attempt) -> Value {
-    let (target, route) = (attempt.target.clone(), attempt.route.clone());
-    let mut step = json!({
-        "order": index + 1,
-        "provider": &*target.provider.name,
-        "model": &*target.model,
-        "because": if index == 0 { "the first target".to_owned() } else { format!("asked when those before it failed ({})", route.name) },
-        "price_id": target.price().map(|price| price.id().to_string()),
+fn because(one: &Considered) -> String {
+    one.reasons.iter().map(|reason| reason.message.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+fn other(one: &Considered, live: Option<&Live<'_>>) -> Value {
+    let mut value = json!({
+        "provider": &*one.target.provider.name,
+        "model": &*one.target.model,
+        "route": &*one.route.name,
+        "because": because(one),
+        "reasons": one.reasons,
+        "expected_usd": one.expected_nanousd.map(|cost| NanoUsd(cost).to_string()),
     });
+    // A provider's own budgets.
+    let budgets = live.iter().flat_map(|live| &live.budgets);
+    let spent = budgets.filter(|state| {
+        matches!(&state.budget.scope, Scope::Provider(name) if **name == *one.target.provider.name)
+            && state.free_nanousd <= 0
+    });
+    if spent.count() > 0 {
+        let reason = json!({ "code": "budget", "message": "the budget of its provider is spent" });
+        value["because"] = json!(format!("{}; the budget of its provider is spent", because(one)));
+        value["reasons"].as_array_mut().into_iter().for_each(|reasons| reasons.push(reason.clone()));
+    }
+    value
+}
+
+fn step(index: usize, call: &Arc<Call>, one: &Considered, live: Option<&Live<'_>>) -> Value {
+    let mut step = other(one, live);
+    step["order"] = json!(index + 1);
+    step["price_id"] = json!(one.target.price().map(|price| price.id().to_string()));
+    let attempt = Attempt {
+        call: call.clone(),
+        target: one.target.clone(),
+        route: one.route.clone(),
+        ordinal: 0,
+        instead: None,
+        pass: Pass::default(),
+        racer: None,
+    };
     match encode::encode(attempt) {
         Err(error) => step["rejected"] = json!(error.to_string()),
         Ok(encoded) => {
@@ -167,13 +250,20 @@ fn print(answer: &Value, output: &mut Output<'_>) -> Result<(), CommandError> {
         let most = step["most_usd"]
             .as_str()
             .map_or_else(|| "not known".to_owned(), |most| format!("{most} USD at most"));
-        output.text(&format!("   price {}, cost {most}\n", text(&step["price_id"])))?;
+        let expected =
+            step["expected_usd"].as_str().map_or_else(String::new, |cost| format!("about {cost} USD, "));
+        output.text(&format!("   price {}, cost {expected}{most}\n", text(&step["price_id"])))?;
         let dropped: Vec<&str> =
             step["dropped_params"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if !dropped.is_empty() {
             output.text(&format!("   can't honour {}\n", dropped.join(", ")))?;
         }
         output.text(&format!("   POST {} {}\n", text(&step["path"]), step["body"]))?;
+    }
+    let others = answer["not_asked"].as_array().map_or(&[][..], Vec::as_slice);
+    for other in others {
+        let (provider, model) = (text(&other["provider"]), text(&other["model"]));
+        output.text(&format!("not asked: {provider}/{model}: {}\n", text(&other["because"])))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
-use weir_adapter::{InvalidRequest, Peek, Request};
+use weir_adapter::{Front, InvalidRequest, Operation, Peek, Request};
 use weir_catalog::NanoUsd;
 use weir_gateway::overload::{BodyRoom, Overload};
 use weir_gateway::routing::Preferences;
@@ -148,19 +148,13 @@ pub fn request(
         }
         .into());
     }
-    let mut body = match route.front.dialect() == weir_adapter_gemini::front::DIALECT {
+    let body = match route.front.dialect() == weir_adapter_gemini::front::DIALECT {
         true => gemini::with_model(head.uri.path(), body)?,
         false => body,
     };
-    let mut peek: Peek = route.front.peek(route.operation, head, &body)?;
-    let preferences = preferences(&peek, &body)?;
-    if preferences.is_some() {
-        // They are for weir: no provider sees them.
-        body = without_preferences(&peek, &body);
-        peek = route.front.peek(route.operation, head, &body)?;
-    }
-    let request = made(route, head, body, peek);
-    Ok((request, preferences.map(Arc::new)))
+    let (mut request, preferences) = read(&route.front, route.operation, head, body)?;
+    forward(route, head, &mut request);
+    Ok((request, preferences))
 }
 
 /// The request, whatever stands in it for weir.
@@ -173,17 +167,38 @@ pub fn peeked(route: &InferenceRoute, head: &Parts, body: Bytes) -> Result<Reque
         false => body,
     };
     let peek = route.front.peek(route.operation, head, &body)?;
-    Ok(made(route, head, body, peek))
+    let mut request = Request::new(route.operation, route.front.clone(), body, peek);
+    forward(route, head, &mut request);
+    Ok(request)
 }
 
-fn made(route: &InferenceRoute, head: &Parts, body: Bytes, peek: Peek) -> Request {
-    let mut request = Request::new(route.operation, route.front.clone(), body, peek);
+/// What of the head may travel on.
+fn forward(route: &InferenceRoute, head: &Parts, request: &mut Request) {
     let forwarded = route.front.forwarded_headers();
     for (name, value) in head.headers.iter().filter(|(name, _)| forwarded.contains(&name.as_str())) {
         request.headers.append(name, value.clone());
     }
     request.query = head.uri.query().map(str::to_owned);
-    request
+}
+
+/// The same from a body alone.
+///
+/// # Errors
+/// A body that the client's dialect does not allow.
+pub fn read(
+    front: &Arc<dyn Front>,
+    operation: Operation,
+    head: &Parts,
+    mut body: Bytes,
+) -> Result<(Request, Option<Arc<Preferences>>), GatewayError> {
+    let mut peek: Peek = front.peek(operation, head, &body)?;
+    let preferences = preferences(&peek, &body)?;
+    if preferences.is_some() {
+        // They are for weir: no provider sees them.
+        body = without_preferences(&peek, &body);
+        peek = front.peek(operation, head, &body)?;
+    }
+    Ok((Request::new(operation, front.clone(), body, peek), preferences.map(Arc::new)))
 }
 
 /// What the request itself says about who may serve it.

@@ -2,17 +2,19 @@
 
 use serde_json::{Value, json};
 use weir_catalog::NanoUsd;
+use weir_gateway::GatewayError;
 
 use crate::app::App;
 
 /// What is held, and what it did since the start.
-pub fn stats(app: &App) -> Value {
-    let stats = app.cache.stats();
+/// Where answers are shared and can't be reached, `entries` and `size_bytes` are null.
+pub async fn stats(app: &App) -> Value {
     let settings = app.snapshot.load().settings.cache;
+    let (stats, held) = app.cache.stats(&settings).await;
     json!({
-        "backend": "memory",
-        "entries": stats.entries,
-        "size_bytes": stats.bytes,
+        "backend": if settings.shared { "redis" } else { "memory" },
+        "entries": held.map(|(entries, _)| entries),
+        "size_bytes": held.map(|(_, bytes)| bytes),
         "max_size_bytes": settings.max_size,
         "copying_bytes": stats.copying_bytes,
         "hits": stats.hits,
@@ -24,6 +26,15 @@ pub fn stats(app: &App) -> Value {
 }
 
 /// Forgets all stored answers.
-pub fn purge(app: &App) -> Value {
-    json!({ "purged": app.cache.purge() })
+///
+/// # Errors
+/// Those that are shared can't be reached: they serve on.
+pub async fn purge(app: &App) -> Result<Value, GatewayError> {
+    let settings = app.snapshot.load().settings.cache;
+    let purged = app.cache.purge(&settings).await.ok_or(GatewayError::Overloaded {
+        code: "cache_unreachable",
+        message: "Redis does not answer, so what it stores is not forgotten; try again",
+        retry_after: std::time::Duration::from_secs(1),
+    })?;
+    Ok(json!({ "purged": purged }))
 }

@@ -8,7 +8,7 @@ use super::prices::Prices;
 use crate::drive::{Line, Seen};
 
 /// The states that an attempt can end in.
-const STATES: [&str; 9] = [
+const STATES: [&str; 10] = [
     "ok",
     "upstream_error",
     "upstream_truncated",
@@ -18,6 +18,7 @@ const STATES: [&str; 9] = [
     "deadline",
     "internal_error",
     "orphaned",
+    "superseded",
 ];
 
 /// One thing that is wrong.
@@ -127,7 +128,7 @@ fn settled(truth: &Truth, row: &Attempt, prices: Option<&Prices>, report: &mut R
     };
     let (expected, stored) = (comparable(reported, truth, row), comparable(&row.tokens, truth, row));
     // Gemini counts in each event: who left before the last, or was cut, has an earlier count, never a higher one.
-    let early = row.state == "client_gone"
+    let early = ["client_gone", "superseded"].contains(&row.state.as_str())
         && stored.classes().iter().zip(expected.classes()).all(|(one, all)| one.1 <= all.1);
     let partial = early || truth.end.as_ref().is_some_and(|end| !end.usage_sent);
     if expected != stored && !partial {

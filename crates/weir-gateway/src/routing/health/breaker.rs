@@ -37,6 +37,17 @@ pub enum Why {
     Asked,
 }
 
+impl Why {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Why::Failures => "it failed several times in a row, or its probe is under way",
+            Why::Ratio => "too many of its calls failed",
+            Why::Asked => "its provider asked for that",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Calls pass; `since`: it came back then.

@@ -92,7 +92,7 @@ pub async fn keep(draft: Draft, response: Response<ResponseBody>) -> Response<Re
     let bytes = draft.name_previous(&bytes).unwrap_or(bytes);
     if !draft.keep(bytes.clone()).await {
         head.headers
-            .insert(HeaderName::from_static("x-weir-degraded"), HeaderValue::from_static("not_stored"));
+            .append(HeaderName::from_static("x-weir-degraded"), HeaderValue::from_static("not_stored"));
     }
     Response::from_parts(head, full(bytes))
 }
