@@ -25,7 +25,6 @@ const fn unsupported(
     Unsupported { path, harmless, hint }
 }
 
-const OFF: &[&str] = &["off", "false"];
 const REMOVE: &str = "remove it";
 const OTHERS: &str = "write `ordered`, `weighted`, `cheapest`, `fastest` or `least-busy`";
 

@@ -30,6 +30,7 @@ mod run;
 mod seal;
 mod seats;
 mod serve;
+mod sockets;
 mod telemetry;
 
 use std::io::IsTerminal;

@@ -75,6 +75,11 @@ impl Service {
         self.app.snapshot.load().cut.clone()
     }
 
+    /// Whether no more calls are taken than those that connections bring which are open.
+    pub fn draining(&self) -> bool {
+        self.app.draining()
+    }
+
     /// Answers one request. A panic on the way becomes a 500; its call's row says so.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
         if head_size(&request) > MAX_HEAD {

@@ -1,17 +1,15 @@
 //! The process from its start to its end: configuration, store, listener, signals, drain.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{App, Error, Source};
 use crate::banner::Banner;
 use crate::router::{Service, Side};
 use crate::seats::Seats;
+use crate::sockets::Sockets;
 use crate::{accounts, alerts, call_log, listed, otlp, overload, reload, serve, telemetry};
 
 /// So many connections the operators' own listener answers at the same time.
@@ -40,17 +38,11 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     }
     let tls = config.server.tls.as_ref().map(|files| serve::tls(&files.cert, &files.key)).transpose()?;
     // Before the store is opened: a second gateway at the same address must not touch anything.
-    let address = config.server.listen.0;
-    let listener = listen(address).map_err(|error| {
-        format!("can't listen on {address}: {error}; choose another with --listen or `server.listen`")
-    })?;
-    let operators = config.server.admin_listen.map(|address| {
-        let address = address.0;
-        listen(address).map_err(|error| {
-            format!("can't listen on {address}: {error}; choose another for `server.admin_listen`")
-        })
-    });
+    let mut sockets = Sockets::passed()?;
+    let listener = sockets.at(config.server.listen.0, "--listen or `server.listen`")?;
+    let operators = config.server.admin_listen.map(|address| sockets.at(address.0, "`server.admin_listen`"));
     let operators = operators.transpose()?;
+    sockets.all_taken()?;
     let mut banner = Banner::new(&resolved, listener.local_addr()?, tls.is_some());
     let app = App::start(source, resolved).await?;
     banner.print();
@@ -87,17 +79,6 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
         tracing::warn!("some rows are still in the spool; the next start moves them to the store");
     }
     Ok(())
-}
-
-/// So many connections may wait to be accepted: all clients come back at once after a restart. The usual 128 would make
-/// the others wait for a second and more.
-const WAITING: u32 = 4096;
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(WAITING)
 }
 
 /// Done at the first SIGTERM or SIGINT. The second ends the process at once, with 1.

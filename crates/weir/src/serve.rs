@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::Response;
+use http::header::CONNECTION;
+use http::{HeaderValue, Response};
 use http_body_util::Either;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -27,6 +28,11 @@ use crate::seats::{Seat, Seats};
 
 /// How long a client may take for the head of a request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection that its client keeps stays open for its next call, whose answer closes it: a call that is on
+/// its way when a connection is closed is lost.
+const LINGER: Duration = Duration::from_millis(500);
+/// How often it is looked whether any is left.
+const LOOK: Duration = Duration::from_millis(10);
 /// How long clients may take to be told that their call is cut.
 const LAST_WORDS: Duration = Duration::from_millis(400);
 /// How long a client may take for the TLS handshake.
@@ -58,8 +64,12 @@ pub async fn run(
         }
     }
     drop(listener);
+    let began = tokio::time::Instant::now();
+    while graceful.count() > 0 && began.elapsed() < LINGER.min(drain / 2) {
+        tokio::time::sleep(LOOK).await;
+    }
     let mut ended = std::pin::pin!(graceful.shutdown());
-    if tokio::time::timeout(drain, &mut ended).await.is_ok() {
+    if tokio::time::timeout_at(began + drain, &mut ended).await.is_ok() {
         return true;
     }
     // Calls are cut now: their clients are told so.
@@ -138,7 +148,11 @@ async fn converse<IO>(
                 false => service.answer(request).await,
                 true => service.answer_in_a_crowd(request).await,
             };
-            Ok::<_, std::convert::Infallible>(timed(response, multiplexed, watch, &streams))
+            let mut response = timed(response, multiplexed, watch, &streams);
+            if service.draining() && !multiplexed {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, std::convert::Infallible>(response)
         })
     });
     let connection = builder.serve_connection(TokioIo::new(io), answer).into_owned();

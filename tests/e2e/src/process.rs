@@ -79,6 +79,8 @@ pub struct Weir {
     data: PathBuf,
     environment: Vec<(String, String)>,
     starts: u32,
+    /// A socket that it is started with, where it does not open its own.
+    socket: Option<std::net::TcpListener>,
 }
 
 impl Weir {
@@ -105,7 +107,25 @@ impl Weir {
             folder,
             environment: Vec::new(),
             starts: 0,
+            socket: None,
         }
+    }
+
+    /// Opens its socket before it and passes it on at each start, as systemd does.
+    ///
+    /// # Panics
+    /// When the address is taken.
+    pub fn with_socket(&mut self) {
+        let listener = std::net::TcpListener::bind(&self.address).expect("the address is free");
+        self.socket = Some(listener);
+    }
+
+    /// The process that runs, which is no longer this gateway's: another can be started beside it.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn let_go(&mut self) -> Child {
+        self.child.take().expect("weir runs")
     }
 
     /// With a variable of its environment.
@@ -143,7 +163,17 @@ impl Weir {
         self.starts += 1;
         let log = std::fs::File::create(self.folder.path().join(name)).expect("a log can be made");
         let errors = log.try_clone().expect("a descriptor is free");
-        let mut command = Command::new(binary());
+        let mut command = match &self.socket {
+            None => Command::new(binary()),
+            // The first descriptor that is passed on is 3, by systemd's rules.
+            Some(_) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\""]);
+                shell.arg(binary());
+                shell
+            }
+        };
+        let input = self.socket.as_ref().map(|socket| socket.try_clone().expect("a descriptor is free"));
         command.env_clear().current_dir(self.folder.path()).kill_on_drop(true);
         for kept in ["PATH", "HOME", "TMPDIR"] {
             command.envs(std::env::var(kept).map(|value| (kept, value)));
@@ -152,7 +182,7 @@ impl Weir {
             .env("WEIR_LISTEN", &self.address)
             .env("WEIR_DATA_DIR", &self.data)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
+            .stdin(input.map_or_else(Stdio::null, |socket| Stdio::from(std::os::fd::OwnedFd::from(socket))))
             .stdout(log)
             .stderr(errors);
         self.child = Some(command.spawn().unwrap_or_else(|cause| panic!("{}: {cause}", binary().display())));

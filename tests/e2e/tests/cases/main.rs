@@ -20,6 +20,7 @@ mod dropped;
 mod ends;
 mod errors;
 mod failover;
+mod handover;
 mod hedging;
 mod idempotency;
 mod inside;
