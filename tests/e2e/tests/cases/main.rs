@@ -19,6 +19,7 @@ mod dialects;
 mod dropped;
 mod ends;
 mod errors;
+mod explain;
 mod failover;
 mod handover;
 mod hedging;
