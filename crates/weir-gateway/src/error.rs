@@ -1,5 +1,6 @@
 //! The one error of the stack, and what a failed attempt is.
 
+pub mod codes;
 mod over;
 
 use std::time::Duration;
