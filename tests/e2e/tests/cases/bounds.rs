@@ -149,8 +149,16 @@ impl Random {
 fn bound(call: &Arc<Call>) -> Result<(i64, u64, u64), String> {
     let plan = route::plan(call).map_err(|error| error.to_string())?;
     let (route, target) = plan.steps[0].clone();
-    let encoded = encode(Attempt { call: call.clone(), target, route, pass: Default::default(), ordinal: 0 })
-        .map_err(|error| error.to_string())?;
+    let encoded = encode(Attempt {
+        call: call.clone(),
+        target,
+        route,
+        pass: Default::default(),
+        instead: None,
+        racer: None,
+        ordinal: 0,
+    })
+    .map_err(|error| error.to_string())?;
     let bound = encoded.bound().map_err(|error| error.to_string())?;
     let prompt = encoded.ceiling.as_ref().map_or(0, weir_gateway::bound::Ceiling::prompt_tokens);
     Ok((bound, prompt, encoded.output.tokens.unwrap_or(0)))
