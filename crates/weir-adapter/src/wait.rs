@@ -19,7 +19,7 @@ const EPOCH_MILLIS: f64 = 1e12;
 /// What `retry-after-ms`, else `retry-after` asks for; at most [`LONGEST`].
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    let millis = said("retry-after-ms").and_then(|text| number(text)).and_then(|ms| seconds(ms / 1000.0));
+    let millis = said("retry-after-ms").and_then(number).and_then(|ms| seconds(ms / 1000.0));
     let wait = millis.or_else(|| {
         let text = said("retry-after")?;
         number(text).and_then(seconds).or_else(|| date(text, now))
