@@ -24,6 +24,18 @@ async fn ask(url: &str, key: &str, text: &str, stream: bool) -> Answer {
     answer
 }
 
+/// A stored answer. On a busy machine Redis may count as lost for a moment, and each call is a miss meanwhile.
+async fn hit(url: &str, text: &str, stream: bool) -> Answer {
+    let began = Instant::now();
+    loop {
+        let answer = ask(url, "a", text, stream).await;
+        if answer.header("x-weir-cache") == "hit" {
+            return answer;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "no stored answer at {url}");
+    }
+}
+
 async fn admin(url: &str, method: reqwest::Method) -> (u16, Value) {
     let request =
         client().request(method, format!("{url}/admin/v1/cache")).header("authorization", "Bearer master");
@@ -37,18 +49,17 @@ async fn two_gateways_share_what_redis_keeps() {
     let text = config(&redis, "1h");
     let bench = Bench::start(&text).await;
     let other = Weir::start(&weir_e2e::config(&bench.sim.url(), &text)).await;
-    // A hundred equal calls are one; then the other gateway, and the other form, have the answer, too.
-    let calls = (0..100).map(|call| ask(&bench.weir.url, "a", "[[sim:delay=100ms]]", call % 2 == 0));
+    // Equal calls are one; then the other gateway, and the other form, have the answer, too.
+    let calls = (0..20).map(|call| ask(&bench.weir.url, "a", "[[sim:delay=400ms]]", call % 2 == 0));
     let answers = join_all(calls).await;
     let misses = answers.iter().filter(|answer| answer.header("x-weir-cache") == "miss").count();
     assert_eq!((misses, bench.sim.state.captured().len()), (1, 1));
     for (url, stream) in [(&bench.weir.url, false), (&other.url, false), (&other.url, true)] {
-        let answer = ask(url, "a", "[[sim:delay=100ms]]", stream).await;
-        assert_eq!(answer.header("x-weir-cache"), "hit", "{url} {stream}");
+        let answer = hit(url, "[[sim:delay=400ms]]", stream).await;
         assert!(!stream || answer.finished());
     }
     assert_eq!(
-        ask(&other.url, "b", "[[sim:delay=100ms]]", false).await.header("x-weir-cache"),
+        ask(&other.url, "b", "[[sim:delay=400ms]]", false).await.header("x-weir-cache"),
         "miss",
         "tenants never meet"
     );
@@ -57,7 +68,7 @@ async fn two_gateways_share_what_redis_keeps() {
     assert!(stats["size_bytes"].as_u64().unwrap() > 0 && stats["hits"].as_u64().unwrap() >= 2, "{stats}");
     // What is forgotten at one is forgotten at the other.
     assert_eq!(admin(&bench.weir.url, reqwest::Method::DELETE).await, (200, json!({"purged": 2})));
-    assert_eq!(ask(&other.url, "a", "[[sim:delay=100ms]]", false).await.header("x-weir-cache"), "miss");
+    assert_eq!(ask(&other.url, "a", "[[sim:delay=400ms]]", false).await.header("x-weir-cache"), "miss");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,10 +77,7 @@ async fn without_redis_every_call_is_a_miss_and_none_fails_or_waits() {
     let bench = Bench::start(&config(&redis, "1h")).await;
     let url = &bench.weir.url;
     ask(url, "a", "one", false).await;
-    let began = Instant::now();
-    while ask(url, "a", "one", false).await.header("x-weir-cache") != "hit" {
-        assert!(began.elapsed() < Duration::from_secs(10));
-    }
+    hit(url, "one", false).await;
     redis.signal("STOP");
     let first = ask(url, "a", "one", false).await;
     let overhead: u64 = first.header("x-weir-overhead-us").parse().unwrap();
@@ -83,10 +91,6 @@ async fn without_redis_every_call_is_a_miss_and_none_fails_or_waits() {
     assert_eq!((status, &error["error"]["code"]), (503, &json!("cache_unreachable")));
     assert_eq!(admin(url, reqwest::Method::GET).await.1["entries"], Value::Null);
     redis.signal("CONT");
-    let began = Instant::now();
-    while ask(url, "a", "one", true).await.header("x-weir-cache") != "hit" {
-        assert!(began.elapsed() < Duration::from_secs(30), "Redis is not found again");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    hit(url, "one", true).await;
     bench.audit(&[]).await;
 }

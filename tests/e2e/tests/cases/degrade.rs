@@ -83,7 +83,7 @@ async fn a_smaller_model_serves_when_all_others_have_failed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tools_are_left_out_for_a_target_that_can_use_none() {
-    let more = "models:\n  x: { targets: [openai/gpt-4o, openai/gpt-3.5-turbo-16k], degrade: { tools: drop } }\n  keep: { targets: [openai/gpt-4o, openai/gpt-3.5-turbo-16k] }\n";
+    let more = "models:\n  x: { targets: [openai/gpt-4o, openai/gpt-3.5-turbo-16k], degrade: { tools: drop }, breaker: off }\n  keep: { targets: [openai/gpt-4o, openai/gpt-3.5-turbo-16k], breaker: off }\n";
     let bench = Bench::start(more).await;
     script(&bench, &[("gpt-4o", "status=500")]);
     let chat = |model: &str, more: Value| {
