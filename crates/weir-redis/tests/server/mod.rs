@@ -1,7 +1,5 @@
 //! A Redis of a test's own.
 
-#![allow(dead_code, reason = "each test uses what it needs of it")]
-
 #[path = "../../../../tests/e2e/src/redis_process.rs"]
 mod redis_process;
 
