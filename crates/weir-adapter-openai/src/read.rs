@@ -19,6 +19,7 @@ pub(crate) struct NativeReader {
     convention: Convention,
     choices: u32,
     usage: Option<Usage>,
+    tier: Option<&'static str>,
     /// Something was said.
     begun: bool,
     /// How many answers have ended.
@@ -30,7 +31,8 @@ pub(crate) struct NativeReader {
 impl NativeReader {
     pub(crate) fn new(operation: Operation, convention: Convention, choices: u32) -> NativeReader {
         let choices = choices.max(1);
-        NativeReader { operation, convention, choices, usage: None, begun: false, finished: 0, done: false }
+        let (usage, tier) = (None, None);
+        NativeReader { operation, convention, choices, usage, tier, begun: false, finished: 0, done: false }
     }
 
     fn json(&mut self, json: &[u8], at: Option<usize>, failed: bool) -> Result<Glance, ProviderError> {
@@ -78,6 +80,8 @@ impl NativeReader {
 
     /// Takes the usage over; the offset of its closing brace, where a cost can be put in.
     fn read_usage(&mut self, json: &[u8], members: &Members) -> Option<usize> {
+        self.tier =
+            present(json, members, "service_tier").and_then(|member| tier(&json[member.value.clone()]));
         if let Some(member) = present(json, members, "usage") {
             let raw = &json[member.value.clone()];
             self.usage = Some(chunk::usage(raw)?.classes(self.convention));
@@ -155,6 +159,20 @@ impl Reader for NativeReader {
 
     fn usage(&self) -> Option<&Usage> {
         self.usage.as_ref()
+    }
+
+    fn tier(&self) -> Option<&'static str> {
+        self.tier
+    }
+}
+
+/// One of the tiers that OpenAI prices; hosts have others of their own.
+fn tier(value: &[u8]) -> Option<&'static str> {
+    match value {
+        b"\"default\"" => Some("default"),
+        b"\"flex\"" => Some("flex"),
+        b"\"priority\"" => Some("priority"),
+        _ => None,
     }
 }
 

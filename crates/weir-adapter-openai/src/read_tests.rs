@@ -88,6 +88,20 @@ fn usage_stands_in_five_places() {
 }
 
 #[test]
+fn the_tier_is_the_one_that_the_answer_names() {
+    for (named, tier) in [
+        (r#""priority""#, Some("priority")),
+        (r#""flex""#, Some("flex")),
+        (r#""default""#, Some("default")),
+        (r#""on_demand""#, None),
+        ("null", None),
+    ] {
+        let usage = format!(r#"{{"choices":[],"service_tier":{named},"usage":{{"prompt_tokens":3}}}}"#);
+        assert_eq!(check(&[TEXT, STOP, &usage, "[DONE]"], "ssu.", "").tier(), tier, "{named}");
+    }
+}
+
+#[test]
 fn what_is_content() {
     for (delta, semantic) in [
         (r#"{"role":"assistant"}"#, false),

@@ -293,6 +293,12 @@ pub trait Reader: Send {
     fn content_type(&self) -> Option<&'static str> {
         None
     }
+
+    /// The service tier that the reply says it was served in, where that is one of OpenAI's `default`, `flex` and
+    /// `priority`; known no later than the usage.
+    fn tier(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 /// What a reader saw in a frame or a whole reply.

@@ -8,15 +8,46 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use weir_ledger::budget::{Budgets, Charges, Reservation};
+use weir_catalog::Price;
+use weir_ledger::Micros;
+use weir_ledger::budget::{Budget, Budgets, Charges, Reservation};
 
-use crate::bound::Wanted;
+use crate::bound::{Ceiling, Wanted};
 use crate::error::{AttemptError, OverBudget};
+use crate::snapshot::Target;
 
 pub use watch::{Growth, Watch};
 
 /// How long a call waits for money: for the store, for other replicas, for calls under way.
 pub(crate) const WAIT: Duration = Duration::from_millis(200);
+
+/// What is known of a call's cost at one of its targets.
+pub struct Known {
+    /// The target.
+    pub target: Arc<Target>,
+    /// The most that it can cost there.
+    pub ceiling: Ceiling,
+    /// That is so much with so many tokens of output.
+    pub cost: (u64, i64),
+}
+
+impl Known {
+    /// What it costs at most with this many tokens of output, where that was computed.
+    pub fn cost_of(&self, output_tokens: u64) -> Option<i64> {
+        (self.cost.0 == output_tokens).then_some(self.cost.1)
+    }
+}
+
+/// What a stream is told that ran out of its budget; few do, so it is put into words only then.
+#[derive(Clone)]
+pub struct Words {
+    /// The budget.
+    pub budget: Arc<Budget>,
+    /// When the call began.
+    pub at: Micros,
+    /// Says it.
+    pub say: fn(&Budget, Micros) -> OverBudget,
+}
 
 /// Money that is set aside for one call.
 pub trait Funds: Send {
@@ -67,7 +98,9 @@ pub struct Purse {
     /// Who pays for each attempt.
     charges: Charges,
     /// How a stream is told that the budget is spent.
-    spent_words: OverBudget,
+    spent_words: Option<Words>,
+    /// What the call can cost at most at each of its targets, as far as that was looked at.
+    ceilings: Vec<Known>,
     /// Tokens that a stream reserves at a time; `None`: all at once.
     step: Option<u64>,
     state: Mutex<State>,
@@ -93,25 +126,39 @@ impl Purse {
             wanted,
             hard: false,
             charges: Charges::default(),
-            spent_words: OverBudget::default(),
+            spent_words: None,
+            ceilings: Vec::new(),
             step: None,
             state: Mutex::default(),
         }
     }
 
-    /// With what was set aside for the call; `hard`: and nothing else may be spent. `spent_words` is what a stream is
-    /// told that runs out of it.
+    /// With what was set aside for the call; `hard`: and nothing else may be spent. `spent_words` is what a
+    /// stream is told that runs out of it.
     #[must_use]
     pub fn with(
         mut self,
         funds: Box<dyn Funds>,
         charges: Charges,
         hard: bool,
-        spent_words: OverBudget,
+        spent_words: Option<Words>,
     ) -> Purse {
         self.state.get_mut().funds = Some(funds);
         (self.charges, self.hard, self.spent_words) = (charges, hard, spent_words);
         self
+    }
+
+    /// Knows what the call can cost at most at these targets.
+    #[must_use]
+    pub fn knowing(mut self, ceilings: Vec<Known>) -> Purse {
+        self.ceilings = ceilings;
+        self
+    }
+
+    /// What the call can cost at most at `target` by this price, where that was looked at.
+    pub fn ceiling(&self, target: &Arc<Target>, price: Option<&Arc<Price>>) -> Option<&Known> {
+        let known = self.ceilings.iter().find(|known| Arc::ptr_eq(&known.target, target))?;
+        Some(known).filter(|known| price.is_some_and(|price| known.ceiling.is_by(price)))
     }
 
     /// Lets streams reserve so many tokens at a time.
@@ -215,7 +262,9 @@ impl Purse {
 
     /// What a stream is told whose budget is spent.
     pub fn exhausted(&self) -> AttemptError {
-        AttemptError::OverBudget(Box::new(self.spent_words.clone()))
+        let words = self.spent_words.as_ref().map(|words| (words.say)(&words.budget, words.at));
+        let words = words.unwrap_or_default();
+        AttemptError::OverBudget(Box::new(words))
     }
 }
 
@@ -281,12 +330,7 @@ mod tests {
     fn attempts_share_what_is_set_aside() {
         let settled = Arc::new(Mutex::new(None));
         let funds = Fixed { amount: 100, more: 20, settled: settled.clone() };
-        let purse = Purse::new(None, Wanted::default()).with(
-            Box::new(funds),
-            Charges::default(),
-            true,
-            OverBudget::default(),
-        );
+        let purse = Purse::new(None, Wanted::default()).with(Box::new(funds), Charges::default(), true, None);
         assert!(purse.covers(100));
         purse.spend(30);
         assert!(purse.covers(70) && purse.covers(90) && !purse.covers(91));

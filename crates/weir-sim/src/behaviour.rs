@@ -49,6 +49,7 @@ pub(crate) enum ArgsMode {
 /// | `ignore_max_tokens` | ten times the asked length |
 /// | `lie_usage`, `lie_usage=F` | usage on the wire is F (default 3) times the truth |
 /// | `len=N` | an answer of N tokens |
+/// | `tier=NAME` | served, and billed, in this service tier, whatever was asked (OpenAI) |
 /// | `cached=N`, `reasoning_tokens=N` | those token counts, whatever the request |
 /// | `tool_calls=N` | N tool calls, also where the model would answer in text |
 /// | `text_tool` | text before the tool calls |
@@ -85,6 +86,7 @@ pub struct Behaviour {
     pub(crate) fail_1_in: Option<u64>,
     pub(crate) args: ArgsMode,
     pub(crate) finish: Option<String>,
+    pub(crate) tier: Option<String>,
     flags: Flags,
 }
 
@@ -207,6 +209,7 @@ impl Behaviour {
             "tool_calls" => self.tool_calls = Some(index()?),
             "fail_1_in" => self.fail_1_in = Some(number()?.max(1)),
             "finish" => self.finish = Some(value.to_owned()),
+            "tier" => self.tier = Some(value.to_owned()),
             "args" => {
                 self.args = match value {
                     "one" => ArgsMode::One,

@@ -50,6 +50,7 @@ pub(crate) fn respond(
         entry.status = 200;
         entry.reported = reply.reported;
         entry.billed = reply.billed;
+        entry.tier.clone_from(&reply.tier);
     }
     if let Some(slice) = behaviour.slice {
         conn.slice.store(slice, Ordering::Relaxed);
@@ -57,7 +58,7 @@ pub(crate) fn respond(
     if behaviour.has("goaway") {
         conn.goaway.notify_one();
     }
-    let Reply { content_type, headers, payload, reported, billed } = reply;
+    let Reply { content_type, headers, payload, reported, billed, tier: _ } = reply;
     let streaming = matches!(payload, Payload::Stream(_));
     let mut response = match payload {
         Payload::Whole(bytes) => {

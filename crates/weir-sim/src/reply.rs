@@ -32,6 +32,8 @@ pub(crate) struct Reply {
     pub(crate) reported: Option<Tokens>,
     /// What would be billed.
     pub(crate) billed: Tokens,
+    /// The service tier it was served in, where the vendor has several.
+    pub(crate) tier: Option<String>,
 }
 
 impl Reply {
@@ -43,18 +45,25 @@ impl Reply {
             payload: Payload::Whole(Bytes::from(body.to_string())),
             reported: None,
             billed: Tokens::default(),
+            tier: None,
         }
     }
 
     /// Events.
     pub(crate) fn stream(content_type: &'static str, pieces: Vec<Piece>) -> Self {
         let payload = Payload::Stream(pieces);
-        Self { content_type, headers: Vec::new(), payload, reported: None, billed: Tokens::default() }
+        let (headers, reported, billed) = (Vec::new(), None, Tokens::default());
+        Self { content_type, headers, payload, reported, billed, tier: None }
     }
 
     /// Says what the answer costs: `reported` stands in the body.
     pub(crate) fn costing(self, reported: Option<Tokens>, billed: Tokens) -> Self {
         Self { reported, billed, ..self }
+    }
+
+    /// Says in which service tier it was served.
+    pub(crate) fn in_tier(self, tier: &str) -> Self {
+        Self { tier: Some(tier.to_owned()), ..self }
     }
 }
 

@@ -85,6 +85,9 @@ struct EndLine<'a> {
     reported: Option<Tokens>,
     /// What the provider would bill.
     billed: Tokens,
+    /// The service tier at whose rates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<&'a str>,
 }
 
 /// What identifies a call in the log.
@@ -111,6 +114,7 @@ pub(crate) struct Entry {
     pub(crate) end: End,
     pub(crate) reported: Option<Tokens>,
     pub(crate) billed: Tokens,
+    pub(crate) tier: Option<String>,
 }
 
 impl Entry {
@@ -139,6 +143,7 @@ impl Entry {
             end: End::ClientGone,
             reported: None,
             billed: Tokens::default(),
+            tier: None,
         }
     }
 }
@@ -163,6 +168,7 @@ impl Drop for Entry {
             usage_sent: self.usage_sent,
             reported: self.reported,
             billed,
+            tier: self.tier.as_deref(),
         });
     }
 }

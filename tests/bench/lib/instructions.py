@@ -3,6 +3,9 @@
 `serving` is what the connection's task does, from the first byte of a request to the last of its answer: it is the same in
 each run to a tenth of a percent, and may be 5 % over its baseline. `whole process` has the ledger's way to its database,
 too, which depends on how many rows happen to meet in a batch: it is shown and not judged.
+
+With --admission it counts what keys, limits and budgets add to a small chat: the difference between `admission.yaml`, where
+all of them are on, and the same file without them. The goal is 15,000 instructions.
 """
 
 import argparse
@@ -22,6 +25,9 @@ BASELINE = BENCH / "instructions.json"
 # What hyper runs for a connection; everything that answers a call happens below it.
 SERVING = "hyper::proto::h1::dispatch::Dispatcher<D,Bs,I,T>::poll_catch"
 ALLOWED = 1.05
+# What keys, limits and budgets may add in the end, and what they add today; not more than that by a twentieth.
+ADMISSION_GOAL = 15_000
+ADMISSION = 20_500
 CALLS = 300
 EVENTS = 103
 
@@ -29,8 +35,16 @@ EVENTS = 103
 class Watched(Weir):
     """weir under callgrind, which counts only when told to."""
 
+    def __init__(self, sim: Sim, folder: Path, config: str | None = None):
+        super().__init__(sim, folder)
+        self.config = config
+
     def command(self):
         command, environment = super().command()
+        if self.config is not None:
+            file = self.folder / "weir.yaml"
+            file.write_text(self.config)
+            command = [*command[:-1], file]
         self.out = self.folder / "callgrind.out"
         tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={self.out}"]
         return [*tool, *command], {**environment, "TOKIO_WORKER_THREADS": "1"}
@@ -58,10 +72,10 @@ def call(connection: socket.socket, wire: bytes) -> None:
             return
 
 
-def count(body: bytes, warm: bytes) -> dict[str, float]:
-    """Instructions a call."""
+def count(body: bytes, warm: bytes, config: str | None = None) -> dict[str, float]:
+    """Instructions a call, with this configuration or else that of the bench."""
     with Sim() as sim, tempfile.TemporaryDirectory() as folder:
-        weir = Watched(sim, Path(folder))
+        weir = Watched(sim, Path(folder), config)
         weir.start(warm)
         with socket.create_connection(("127.0.0.1", weir.port), timeout=60) as connection:
             wire = request(body)
@@ -90,10 +104,31 @@ def count(body: bytes, warm: bytes) -> dict[str, float]:
     return found
 
 
+def admission() -> bool:
+    """Whether keys, limits and budgets add no more than they may."""
+    whole = (BENCH / "admission.yaml").read_text()
+    bare, mark, _ = whole.partition("# --- what is added\n")
+    if not mark:
+        raise RuntimeError("admission.yaml does not say where what is added begins")
+    body = bodies()["small"]
+    off, on = (count(body, body, config) for config in (bare, whole))
+    added = {name: round(on[name] - off[name]) for name in on}
+    most = max(ADMISSION_GOAL, ADMISSION * ALLOWED)
+    over = added["serving"] > most
+    for name, value in added.items():
+        print(f"keys, limits and budgets, {name}: {value:,} instructions a call on top of {off[name]:,.0f}")
+    missed = added["serving"] > ADMISSION_GOAL
+    print(f"the goal is {ADMISSION_GOAL:,}{', MISSED' if missed else ''}; more than {most:,.0f} is {'TOO MANY' if over else 'a failure'}")
+    return not over
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/bench/instructions", description=__doc__)
     parser.add_argument("--update", action="store_true", help="makes what is measured the baseline")
+    parser.add_argument("--admission", action="store_true", help="counts what keys, limits and budgets add")
     options = parser.parse_args()
+    if options.admission:
+        return 0 if admission() else 1
     load = bodies()
     measured = {
         "small chat": count(load["small"], load["small"]),

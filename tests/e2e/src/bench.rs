@@ -214,7 +214,15 @@ impl Bench {
     /// # Panics
     /// When it can't be made, or finds anything.
     pub async fn audit(&self, drive: &[PathBuf]) -> Report {
-        let prices = Prices::read(Path::new(PRICES)).expect("prices can be read");
+        self.audit_at(drive, Path::new(PRICES)).await
+    }
+
+    /// The same, at the prices of this file.
+    ///
+    /// # Panics
+    /// When it can't be made, or finds anything.
+    pub async fn audit_at(&self, drive: &[PathBuf], prices: &Path) -> Report {
+        let prices = Prices::read(prices).expect("prices can be read");
         let began = Instant::now();
         loop {
             let books = Books::open(&self.books).await.expect("the store can be opened");

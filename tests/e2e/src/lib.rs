@@ -17,3 +17,8 @@ pub use front::Front;
 pub use machine::{processor, resident, scale};
 pub use process::{Weir, binary, connections_to, descriptors, free_port, root, signal};
 pub use redis::RedisServer;
+
+/// Tells what was measured, in a line that `tests/long/run` keeps.
+pub fn figure(what: impl std::fmt::Display) {
+    println!("figure: {what}");
+}

@@ -130,6 +130,11 @@ impl Ceiling {
         Ok(Ceiling { price, tier, prompt })
     }
 
+    /// Whether it was made by this very price.
+    pub fn is_by(&self, price: &Arc<Price>) -> bool {
+        Arc::ptr_eq(&self.price, price)
+    }
+
     /// Nano-dollars that the call costs at most if it makes no more than `output_tokens`, over all choices.
     /// `None` where a price is missing for something that it may use.
     pub fn cost(&self, output_tokens: u64) -> Option<i64> {

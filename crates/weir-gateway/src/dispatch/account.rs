@@ -21,7 +21,7 @@ pub struct Account {
     provider: Arc<str>,
     /// What the target charged when the attempt began.
     price: Option<Arc<Price>>,
-    /// The service tier that was asked for.
+    /// The service tier that was asked for, until the answer says which it was.
     tier: ServiceTier,
     /// Whether `usage.cost` stands in answers.
     show_cost: bool,
@@ -135,6 +135,14 @@ impl Account {
         });
         self.watch = Some(watch);
         result
+    }
+
+    /// The answer says in which tier it was served: that is what its provider bills, where it has a price.
+    pub fn served_in(&mut self, tier: Option<&str>) {
+        let Some(tier) = tier.map(ServiceTier::from_name).filter(|tier| *tier != self.tier) else { return };
+        if self.price.as_ref().is_some_and(|price| price.has_tier(tier)) {
+            self.tier = tier;
+        }
     }
 
     /// The first content is here.

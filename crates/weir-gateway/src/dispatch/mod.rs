@@ -295,6 +295,7 @@ fn whole(call: &Call, body: Bytes, form: ReplyForm, account: &mut Account) -> Re
             let glance = reader.whole(&body)?;
             account.first_content();
             account.saw(glance.output_bytes);
+            account.served_in(reader.tier());
             let usage = reader.usage();
             let out =
                 glance.usage_end.zip(usage).and_then(|(end, usage)| account.with_cost(&body, end, usage));

@@ -9,14 +9,17 @@ use std::task::{Context, Poll};
 
 use tower::{Layer, Service};
 use weir_config::{BudgetAdmission, UnknownPrice};
-use weir_ledger::budget::{Budget, BudgetSet, Budgets, CallScopes, Period, Refused, Reservation, Scope};
+use weir_ledger::budget::{
+    Budget, BudgetSet, Budgets, CallScopes, Paying, Period, Refused, Reservation, Scope,
+};
 
 use super::{Future, take_ready};
 use crate::bound::{Ceiling, Output, Unbounded, Wanted};
 use crate::call::{Call, Routed};
 use crate::error::{AttemptError, GatewayError};
-use crate::purse::{Purse, Reserved, WAIT};
+use crate::purse::{Known, Purse, Reserved, WAIT, Words};
 use crate::reply::Reply;
+use crate::snapshot::Target;
 pub(crate) use words::over;
 
 /// Tokens that a stream reserves at a time, where it reserves step by step.
@@ -104,7 +107,17 @@ impl Drop for Held {
 struct Step {
     /// `None` where no price is known and that is allowed.
     ceiling: Option<Ceiling>,
+    /// With all the output that it may make.
+    cost: Option<i64>,
     output: Output,
+    target: Arc<Target>,
+}
+
+impl Step {
+    fn known(self) -> Option<Known> {
+        let cost = (self.output.tokens?, self.cost?);
+        Some(Known { target: self.target, ceiling: self.ceiling?, cost })
+    }
 }
 
 /// Sets aside what the call can cost at most; `None` where nothing holds it.
@@ -142,14 +155,19 @@ async fn admit(
         }
         other => other.map_err(|refused| refusal(call, &refused, bound))?,
     };
-    let spent_words = over(&reservation_budget(&paying), call.facts.started_at, None);
+    let spent_words = Words {
+        budget: reservation_budget(&paying),
+        at: call.facts.started_at,
+        say: |budget, at| over(budget, at, None),
+    };
     let charges = reservation.charges();
     let purse = Purse::new(call.options.max_cost, wanted).with(
         Box::new(Reserved { budgets: budgets.clone(), reservation }),
         charges,
         hard,
-        spent_words,
+        Some(spent_words),
     );
+    let purse = purse.knowing(steps.into_iter().filter_map(Step::known).collect());
     Ok(Some(Arc::new(match step {
         Some(tokens) => purse.in_steps(tokens),
         None => purse,
@@ -157,7 +175,7 @@ async fn admit(
 }
 
 /// The budgets that pay for a call, whatever provider serves it.
-pub fn paying(call: &Call, set: &BudgetSet) -> Vec<Arc<Budget>> {
+pub fn paying(call: &Call, set: &BudgetSet) -> Paying {
     let facts = &call.facts;
     let scopes = CallScopes {
         key: &facts.key,
@@ -186,13 +204,16 @@ fn steps(routed: &Routed, wanted: Wanted, hard: bool) -> Result<Vec<Step>, Gatew
         let name = || format!("{}/{}", target.provider.name, target.model);
         let ceiling = Ceiling::new(call, target, target.price().as_ref()).and_then(|ceiling| {
             let tokens = output.tokens.ok_or_else(|| Unbounded::Output(name()))?;
-            ceiling.cost(tokens).ok_or_else(|| Unbounded::Price(name()))?;
-            Ok(ceiling)
+            let cost = ceiling.cost(tokens).ok_or_else(|| Unbounded::Price(name()))?;
+            Ok((ceiling, cost))
         });
+        let unpriced = || Step { ceiling: None, cost: None, output, target: target.clone() };
         match ceiling {
-            Ok(ceiling) => steps.push(Step { ceiling: Some(ceiling), output }),
-            Err(Unbounded::Price(_)) if allowed => steps.push(Step { ceiling: None, output }),
-            Err(_) if !hard => steps.push(Step { ceiling: None, output }),
+            Ok((ceiling, cost)) => {
+                steps.push(Step { ceiling: Some(ceiling), cost: Some(cost), ..unpriced() })
+            }
+            Err(Unbounded::Price(_)) if allowed => steps.push(unpriced()),
+            Err(_) if !hard => steps.push(unpriced()),
             Err(error) => drop(unknown.get_or_insert((error, target.provider.name.clone()))),
         }
     }
@@ -207,8 +228,8 @@ fn steps(routed: &Routed, wanted: Wanted, hard: bool) -> Result<Vec<Step>, Gatew
 /// What the dearest of the targets can cost with at most `tokens` of output.
 fn most(steps: &[Step], tokens: u64) -> i64 {
     let cost = |step: &Step| {
-        let tokens = tokens.min(step.output.tokens.unwrap_or(u64::MAX));
-        step.ceiling.as_ref().and_then(|ceiling| ceiling.cost(tokens))
+        let all = step.output.tokens.unwrap_or(u64::MAX);
+        if tokens >= all { step.cost } else { step.ceiling.as_ref()?.cost(tokens) }
     };
     steps.iter().filter_map(cost).max().unwrap_or(0)
 }

@@ -39,6 +39,7 @@ pub struct Encoded {
     pub output: Output,
     /// What it can cost at most, or why nobody knows.
     pub ceiling: Result<Ceiling, Unbounded>,
+    bound: std::cell::OnceCell<Result<i64, Unbounded>>,
     /// What the call may spend.
     pub purse: Option<Arc<Purse>>,
     /// Who pays.
@@ -53,6 +54,10 @@ impl Encoded {
     /// # Errors
     /// Why nobody knows.
     pub fn bound(&self) -> Result<i64, Unbounded> {
+        self.bound.get_or_init(|| self.find_bound()).clone()
+    }
+
+    fn find_bound(&self) -> Result<i64, Unbounded> {
         let target = &self.attempt.target;
         // Nobody charges for counting, nor for looking something up in the provider's own API.
         if is_free(&self.attempt.call.request) {
@@ -146,10 +151,18 @@ pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
     if price.is_none() && !is_free(&call.request) {
         unknown_price(call.snapshot.settings.unknown_price, target)?;
     }
-    let ceiling = Ceiling::new(call, target, price.as_ref());
+    let known = purse.as_ref().and_then(|purse| purse.ceiling(target, price.as_ref()));
+    let ceiling = match known {
+        Some(known) => Ok(known.ceiling.clone()),
+        None => Ceiling::new(call, target, price.as_ref()),
+    };
     let credential = target.provider.credentials.get(attempt.pass.key).clone();
     let charges = purse.as_ref().map(|purse| purse.charges().clone()).unwrap_or_default();
-    Ok(Encoded { wire, credential, price, output, ceiling, purse, charges, paid: None, attempt })
+    let bound = std::cell::OnceCell::new();
+    if let Some(known) = known.and_then(|known| known.cost_of(output.tokens?)) {
+        let _ = bound.set(Ok(known));
+    }
+    Ok(Encoded { wire, credential, price, output, ceiling, bound, purse, charges, paid: None, attempt })
 }
 
 /// Sees to it that no more is embedded at once than the provider takes.

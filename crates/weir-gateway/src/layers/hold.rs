@@ -65,6 +65,9 @@ where
     fn call(&mut self, mut encoded: Box<Encoded>) -> Self::Future {
         let mut inner = take_ready(&mut self.inner);
         let Some(purse) = encoded.purse.clone() else { return inner.call(encoded) };
+        if is_paid(&encoded, &purse) {
+            return inner.call(encoded);
+        }
         let budgets = self.budgets.clone();
         Box::pin(async move {
             let held = hold(&mut encoded, purse, &budgets).await?;
@@ -90,6 +93,15 @@ impl Drop for Held {
             reservation.settle(paid.load(Ordering::Relaxed));
         }
     }
+}
+
+/// Whether what was set aside for the call is all that the attempt needs: then there is nothing to ask or to hold.
+fn is_paid(encoded: &Encoded, purse: &Purse) -> bool {
+    let call = &encoded.attempt.call;
+    let asks = purse.max_cost().is_some() || purse.step().is_some();
+    !asks
+        && call.snapshot.spending.set().of_provider(&encoded.attempt.target.provider.name).is_empty()
+        && encoded.bound().is_ok_and(|bound| purse.covers(bound))
 }
 
 /// Sees to it that the attempt is paid for.

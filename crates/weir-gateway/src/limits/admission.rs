@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::counter::{Counter, State};
+use super::counter::{Counters, State};
 use super::shared::{Answer, Shared, Taken};
 use super::{Ask, Asks, Kind, Limiter, Millis};
 
@@ -47,7 +47,7 @@ impl RateView {
 pub struct Admission {
     pub(super) limiter: Arc<Limiter>,
     pub(super) asks: Asks,
-    pub(super) counters: SmallVec<[Arc<Counter>; 6]>,
+    pub(super) counters: SmallVec<[Arc<Counters>; 6]>,
     /// When it was admitted.
     pub(super) at: Millis,
     pub(super) shared: Option<(Arc<dyn Shared>, Taken, Vec<Answer>)>,
@@ -63,7 +63,7 @@ impl Admission {
         let now = self.limiter.now();
         let truths: SmallVec<[u64; 6]> = self.asks.iter().map(|ask| truth(ask, requests, tokens)).collect();
         for ((ask, counter), truth) in self.asks.iter().zip(&self.counters).zip(&truths) {
-            match &mut *counter.0.lock() {
+            match &mut *counter.of(ask.kind).lock() {
                 State::Window(window) => {
                     if ask.amount != *truth {
                         window.correct(now, self.at, ask.amount, *truth);
@@ -95,7 +95,7 @@ impl Admission {
             return view;
         }
         for (ask, counter) in self.asks.iter().zip(&self.counters) {
-            if let State::Window(window) = &mut *counter.0.lock() {
+            if let State::Window(window) = &mut *counter.of(ask.kind).lock() {
                 let remaining = ask.limit.saturating_sub(window.used(now));
                 let reset = Duration::from_millis(window.reset(now));
                 view.add(ask.kind, Standing { limit: ask.limit, remaining, reset });

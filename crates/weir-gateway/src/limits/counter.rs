@@ -71,9 +71,9 @@ impl Kind {
     }
 }
 
-/// The counter of one limit.
+/// The counters of one key, team, user or model, one for each kind.
 #[derive(Debug)]
-pub struct Counter(pub(super) Mutex<State>);
+pub struct Counters([Mutex<State>; Kind::ALL.len()]);
 
 /// What it holds.
 #[derive(Debug)]
@@ -109,20 +109,27 @@ impl Running {
     }
 }
 
-impl Counter {
-    /// An empty one.
-    pub(super) fn new(kind: Kind) -> Counter {
-        Counter(Mutex::new(match kind.span() {
-            Some(span) => State::Window(Window::new(span)),
-            None => State::Running(Running { count: 0, average: FIRST_GUESS / 2 }),
+impl Counters {
+    /// Empty ones.
+    pub(super) fn new() -> Counters {
+        Counters(Kind::ALL.map(|kind| {
+            Mutex::new(match kind.span() {
+                Some(span) => State::Window(Window::new(span)),
+                None => State::Running(Running { count: 0, average: FIRST_GUESS / 2 }),
+            })
         }))
+    }
+
+    /// That of a kind.
+    pub(super) fn of(&self, kind: Kind) -> &Mutex<State> {
+        &self.0[kind as usize]
     }
 
     /// Whether nothing counts.
     pub(super) fn is_idle(&self, now: Millis) -> bool {
-        match &mut *self.0.lock() {
+        self.0.iter().all(|state| match &mut *state.lock() {
             State::Window(window) => window.used(now) == 0,
             State::Running(running) => running.count == 0,
-        }
+        })
     }
 }

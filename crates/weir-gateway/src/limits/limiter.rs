@@ -10,12 +10,12 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::admission::{Admission, RateView, Standing};
-use super::counter::{Counter, State};
+use super::counter::{Counters, State};
 use super::shared::{Answer, Loss, Push, Shared, Verdict};
 use super::{Ask, Asks, Kind, Millis, Scope};
 
-/// How many counters there may be before those of idle end users are thrown away. Past it, further users share one
-/// counter for each limit, so that made-up names neither fill the memory nor get around the limits.
+/// For how many names there may be counters before those of idle end users are thrown away. Past it, further users share
+/// one counter for each limit, so that made-up names neither fill the memory nor get around the limits.
 const MAX_COUNTERS: usize = 100_000;
 /// How often idle counters are looked for, in milliseconds.
 const SWEEP: Millis = 10_000;
@@ -24,12 +24,12 @@ const OTHERS: &str = "\0others";
 /// What is told where no wait can be computed.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(5);
 
-type Key = (Scope, Kind, Arc<str>);
+type Key = (Scope, Arc<str>);
 
 /// All counters of the process.
 pub struct Limiter {
     start: Instant,
-    counters: RwLock<HashMap<Key, Arc<Counter>>>,
+    counters: RwLock<HashMap<Key, Arc<Counters>>>,
     max_counters: usize,
     swept: AtomicU64,
     shared: Option<Arc<dyn Shared>>,
@@ -118,7 +118,7 @@ impl Limiter {
         let counters = self.counters(&asks, now);
         {
             let mut states: SmallVec<[MutexGuard<'_, State>; 6]> =
-                counters.iter().map(|counter| counter.0.lock()).collect();
+                asks.iter().zip(&counters).map(|(ask, counter)| counter.of(ask.kind).lock()).collect();
             let waits = asks.iter().zip(&mut states).map(|(ask, state)| wait(ask, state, now, loss));
             let longest = waits.enumerate().filter_map(|(index, wait)| Some((wait?, index))).max();
             if let Some((wait, index)) = longest {
@@ -136,7 +136,7 @@ impl Limiter {
     fn record(self: &Arc<Limiter>, asks: Asks, now: Millis, answers: &[Answer]) -> Admission {
         let counters = self.counters(&asks, now);
         for ((ask, counter), answer) in asks.iter().zip(&counters).zip(answers) {
-            let mut state = counter.0.lock();
+            let mut state = counter.of(ask.kind).lock();
             take(ask, &mut state, now);
             if let State::Window(window) = &mut *state {
                 window.share(now, ask.amount);
@@ -150,26 +150,34 @@ impl Limiter {
         let mut view = RateView::default();
         let now = self.now();
         for (ask, answer) in asks.iter().zip(answers) {
-            if let State::Window(window) = &mut *self.counter(ask, now).0.lock() {
+            if let State::Window(window) = &mut *self.counter(ask, now).of(ask.kind).lock() {
                 window.hear(now, answer.remaining);
             }
             let standing = Standing { limit: ask.limit, remaining: answer.remaining, reset: answer.reset };
             view.add(ask.kind, standing);
         }
         let ask = asks[index.min(asks.len() - 1)].clone();
-        let wait = wait.unwrap_or_else(|| match &*self.counter(&ask, now).0.lock() {
+        let wait = wait.unwrap_or_else(|| match &*self.counter(&ask, now).of(ask.kind).lock() {
             State::Running(running) => running.wait(),
             State::Window(_) => UNKNOWN_WAIT,
         });
         Refusal::Limit { ask, wait, view }
     }
 
-    fn counters(&self, asks: &Asks, now: Millis) -> SmallVec<[Arc<Counter>; 6]> {
-        asks.iter().map(|ask| self.counter(ask, now)).collect()
+    fn counters(&self, asks: &Asks, now: Millis) -> SmallVec<[Arc<Counters>; 6]> {
+        let mut found: SmallVec<[Arc<Counters>; 6]> = SmallVec::new();
+        for (at, ask) in asks.iter().enumerate() {
+            let before = at.checked_sub(1).map(|before| (&asks[before], &found[before]));
+            let same =
+                before.filter(|(other, _)| other.scope == ask.scope && Arc::ptr_eq(&other.name, &ask.name));
+            let counters = same.map_or_else(|| self.counter(ask, now), |(_, counters)| counters.clone());
+            found.push(counters);
+        }
+        found
     }
 
-    fn counter(&self, ask: &Ask, now: Millis) -> Arc<Counter> {
-        let mut key = (ask.scope, ask.kind, ask.name.clone());
+    fn counter(&self, ask: &Ask, now: Millis) -> Arc<Counters> {
+        let mut key = (ask.scope, ask.name.clone());
         if let Some(counter) = self.counters.read().get(&key) {
             return counter.clone();
         }
@@ -177,13 +185,13 @@ impl Limiter {
         if ask.scope == Scope::User && counters.len() >= self.max_counters {
             if self.swept.load(Ordering::Relaxed) + SWEEP <= now {
                 self.swept.store(now, Ordering::Relaxed);
-                counters.retain(|(scope, ..), counter| *scope != Scope::User || !counter.is_idle(now));
+                counters.retain(|(scope, _), counter| *scope != Scope::User || !counter.is_idle(now));
             }
             if counters.len() >= self.max_counters {
-                key.2 = OTHERS.into();
+                key.1 = OTHERS.into();
             }
         }
-        counters.entry(key).or_insert_with(|| Arc::new(Counter::new(ask.kind))).clone()
+        counters.entry(key).or_insert_with(|| Arc::new(Counters::new())).clone()
     }
 
     /// What has been taken here and a shared store does not know of, and when that was looked up; with `all`, everything
@@ -191,15 +199,16 @@ impl Limiter {
     pub fn unshared(&self, all: bool) -> (Millis, Vec<Push>) {
         let now = self.now();
         let mut found = Vec::new();
-        for ((scope, kind, name), counter) in &*self.counters.read() {
-            if let State::Window(window) = &mut *counter.0.lock() {
+        for ((scope, name), counters) in &*self.counters.read() {
+            for kind in Kind::ALL {
+                let State::Window(window) = &mut *counters.of(kind).lock() else { continue };
                 if all {
                     window.forget_shared();
                 }
                 found.extend(window.unshared(now, all).into_iter().map(|one| Push {
                     scope: *scope,
                     name: name.clone(),
-                    kind: *kind,
+                    kind,
                     age: now.saturating_sub(one.at),
                     amount: one.amount,
                 }));
@@ -211,9 +220,9 @@ impl Limiter {
     /// A shared store knows of these now; `now` is when they were looked up.
     pub fn pushed(&self, pushed: &[Push], now: Millis) {
         for one in pushed {
-            let key = (one.scope, one.kind, one.name.clone());
-            if let Some(counter) = self.counters.read().get(&key)
-                && let State::Window(window) = &mut *counter.0.lock()
+            let key = (one.scope, one.name.clone());
+            if let Some(counters) = self.counters.read().get(&key)
+                && let State::Window(window) = &mut *counters.of(one.kind).lock()
             {
                 window.share(now.saturating_sub(one.age), one.amount);
             }

@@ -19,6 +19,9 @@ pub(super) fn native(
 ) -> Result<Verdict, ProviderError> {
     let glance = reader.frame(frame)?;
     account.saw(glance.output_bytes);
+    if glance.usage_only || glance.usage_end.is_some() {
+        account.served_in(reader.tier());
+    }
     if glance.semantic && !*semantic {
         *semantic = true;
         account.first_content();

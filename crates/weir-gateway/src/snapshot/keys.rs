@@ -344,11 +344,12 @@ mod tests {
             }
             began.elapsed().as_nanos() as f64
         };
+        let timings = option_env!("WEIR_TIMINGS").and_then(|count| count.parse().ok()).unwrap_or(4_000);
         // What else runs on the machine shows in single rounds: a leak would show in each.
         let welch: Vec<f64> = (0..5)
             .map(|_| {
                 let (mut nears, mut fars) = (Vec::new(), Vec::new());
-                for n in 0..4_000 {
+                for n in 0..timings {
                     let (one, other) = if n % 2 == 0 { (near, far) } else { (far, near) };
                     let (first, second) = (time(one), time(other));
                     let (is_near, is_far) = if n % 2 == 0 { (first, second) } else { (second, first) };

@@ -99,6 +99,9 @@ struct State {
     /// The last one is that of the window.
     lanes: Vec<Lane>,
     waiting: Vec<(u64, i64)>,
+    /// How often the store was asked, and the last of these questions that it answered.
+    asked: u64,
+    heard: u64,
     /// Whether it stands in the hub's queue.
     queued: bool,
     /// Whether the configuration has it by name.
@@ -151,7 +154,9 @@ impl Account {
     pub(crate) fn new(budget: Arc<Budget>, declared: bool, hub: Arc<Hub>) -> Account {
         let id = budget.id.clone();
         let (window, lanes, waiting) = (None, Vec::new(), Vec::new());
-        let state = State { budget, window, lanes, waiting, queued: false, declared, gone: false };
+        let (asked, heard) = (0, 0);
+        let state =
+            State { budget, window, lanes, waiting, asked, heard, queued: false, declared, gone: false };
         Account { id, changed: Notify::new(), state: Mutex::new(state), hub }
     }
 
@@ -180,11 +185,12 @@ impl Account {
         Ok(Part { account: self.clone(), window: window.start, lease: window.lease, hard })
     }
 
-    /// Puts a call into the line for `amount`.
-    pub(crate) fn enlist(self: &Arc<Account>, ticket: u64, amount: i64) {
+    /// Puts a call into the line for `amount`. What the store is asked from now on has more than this number.
+    pub(crate) fn enlist(self: &Arc<Account>, ticket: u64, amount: i64) -> u64 {
         let mut state = self.state.lock();
         state.waiting.push((ticket, amount));
         state.queue_if(true, self);
+        state.asked
     }
 
     /// Takes it out again. What others in the line lack may be less now.
@@ -218,6 +224,7 @@ impl Account {
     pub(crate) fn asks(&self) -> Vec<Ask> {
         let mut state = self.state.lock();
         state.queued = false;
+        state.asked += 1;
         let (last, limit) = (state.lanes.len().wrapping_sub(1), state.budget.limit_nanousd);
         let waiting = std::mem::take(&mut state.waiting);
         let lanes = state.lanes.iter_mut().enumerate();
@@ -233,6 +240,8 @@ impl Account {
     /// Takes in what the store answered.
     pub(crate) fn answered(self: &Arc<Account>, ask: &Ask, report: &Report, tick: u64) {
         let mut state = self.state.lock();
+        // One exchange follows the other, so this answers the last question.
+        state.heard = state.asked;
         let hard = ask.lease.is_some();
         let current = state.window;
         let key = ask.lease.unwrap_or(ask.counts.0);
@@ -313,26 +322,33 @@ impl Account {
         }
     }
 
-    /// What to say to a call that waited for `amount` since `since` in vain.
-    pub(crate) fn refusal(self: &Arc<Account>, now: Micros, tick: u64, since: u64, amount: i64) -> Refused {
+    /// What to say to a call that is not paid for: at once, or after it waited for `amount` in vain since question `since`.
+    pub(crate) fn refusal(
+        self: &Arc<Account>,
+        now: Micros,
+        tick: u64,
+        since: Option<u64>,
+        amount: i64,
+    ) -> Refused {
         let view = self.view(now, tick);
         let limit = view.budget.limit_nanousd;
-        let (at_hand, in_store) = {
+        let (at_hand, in_store, heard) = {
             let mut state = self.state.lock();
+            let heard = since.is_none_or(|since| state.heard > since);
             let lane = state.current(view.window);
             let left = |report: Report| limit.saturating_sub(report.spent).saturating_sub(report.leased);
-            (lane.free(), lane.report.map_or(limit, left))
+            (lane.free(), lane.report.map_or(limit, left), heard)
         };
         // It is there, and did not come in time.
         let slow = at_hand.saturating_add(in_store.max(0)) >= amount;
-        let answered = view.age_ms.map(|age| tick.saturating_sub(age));
-        let known_spent = view.budget.limit_nanousd <= view.spent_nanousd && answered.is_some();
+        let answered = view.age_ms.is_some();
+        let known_spent = limit <= view.spent_nanousd && answered;
         Refused {
             spent_nanousd: view.spent_nanousd,
             held_nanousd: view.held_nanousd,
             limit_nanousd: view.budget.limit_nanousd,
             resets_at: view.window.end,
-            unavailable: (slow || answered.is_none_or(|at| at < since)) && !known_spent,
+            unavailable: (slow || !heard || !answered) && !known_spent,
             budget: view.budget,
         }
     }

@@ -1,7 +1,7 @@
 //! The budgets of a process: reserving, waiting, and the one task that talks to the store.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -20,6 +20,38 @@ use crate::row::Micros;
 
 /// How long a last exchange with the store may take.
 const LAST: Duration = Duration::from_secs(6);
+
+/// How much longer a call waits for a store that is at work and has not answered.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often such a call looks whether that is still so.
+const AGAIN: Duration = Duration::from_millis(50);
+/// A store that has a question for so long hangs, in milliseconds.
+const HANGS: u64 = 1_000;
+
+/// Whether the store answers.
+#[derive(Debug, Default)]
+pub(super) struct StoreWatch {
+    /// When it was asked what it has not answered yet; 0: nothing.
+    asked: AtomicU64,
+    failed: AtomicBool,
+}
+
+impl StoreWatch {
+    pub(super) fn asked(&self, tick: u64) {
+        self.asked.store(tick.max(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn ended(&self, answered: bool) {
+        self.asked.store(0, Ordering::Relaxed);
+        self.failed.store(!answered, Ordering::Relaxed);
+    }
+
+    /// Whether an answer may come soon: the last question had one, and the next has not been waiting for long.
+    fn is_at_work(&self, tick: u64) -> bool {
+        let asked = self.asked.load(Ordering::Relaxed);
+        !self.failed.load(Ordering::Relaxed) && (asked == 0 || tick.saturating_sub(asked) < HANGS)
+    }
+}
 
 /// How budgets are kept.
 #[derive(Debug, Clone)]
@@ -58,6 +90,7 @@ pub(super) struct Inner {
     pub(super) config: BudgetsConfig,
     began: Instant,
     stopped: AtomicBool,
+    pub(super) store: StoreWatch,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -82,6 +115,7 @@ impl Budgets {
             config,
             began: Instant::now(),
             stopped: AtomicBool::new(false),
+            store: StoreWatch::default(),
             worker: Mutex::new(None),
         });
         let worker = tokio::spawn(worker::run(Arc::downgrade(&inner), inner.table.hub.clone()));
@@ -108,11 +142,12 @@ impl Budgets {
     ) -> Result<Reservation, Refused> {
         let tick = self.inner.tick();
         let reserved = self.inner.table.try_reserve(budgets, bound_nanousd, now, tick);
-        reserved.map_err(|(account, _)| account.refusal(now, tick, 0, i64::MAX))
+        reserved.map_err(|(account, _)| account.refusal(now, tick, None, i64::MAX))
     }
 
     /// Reserves `bound_nanousd` in all of these budgets at once. Where that is not at hand, waits up to `wait` for the
-    /// store, for other processes to give back what they don't use, and for calls under way to end.
+    /// store, for other processes to give back what they don't use, and for calls under way to end. A store that is at
+    /// work and has not answered yet gets up to two seconds more, since without its answer nobody knows.
     ///
     /// # Errors
     /// The budget that can't pay; at once where it is known to be spent.
@@ -127,12 +162,13 @@ impl Budgets {
         let began = inner.tick();
         let mut short = match inner.table.try_reserve(budgets, bound_nanousd, now, began) {
             Ok(reservation) => return Ok(reservation),
-            Err((account, Short::Spent)) => return Err(account.refusal(now, began, 0, i64::MAX)),
+            Err((account, Short::Spent)) => return Err(account.refusal(now, began, None, i64::MAX)),
             Err((account, _)) => account,
         };
-        let deadline = Instant::now() + wait;
+        let mut deadline = Instant::now() + wait;
+        let last = deadline + PATIENCE;
         let accounts = budgets.iter().map(|budget| inner.table.look_up(budget)).collect();
-        let _place = Place::take(&inner.table, accounts, bound_nanousd);
+        let place = Place::take(&inner.table, accounts, bound_nanousd);
         loop {
             let waited = short.clone();
             let changed = waited.changed.notified();
@@ -141,7 +177,7 @@ impl Budgets {
             let tick = inner.tick();
             let blocking = match inner.table.try_reserve(budgets, bound_nanousd, now, tick) {
                 Ok(reservation) => return Ok(reservation),
-                Err((account, Short::Spent)) => return Err(account.refusal(now, tick, 0, i64::MAX)),
+                Err((account, Short::Spent)) => return Err(account.refusal(now, tick, None, i64::MAX)),
                 Err((account, _)) => account,
             };
             if !Arc::ptr_eq(&blocking, &short) {
@@ -150,10 +186,14 @@ impl Budgets {
             }
             if tokio::time::timeout_at(deadline, changed).await.is_err() {
                 let tick = inner.tick();
-                return inner
-                    .table
-                    .try_reserve(budgets, bound_nanousd, now, tick)
-                    .map_err(|(account, _)| account.refusal(now, tick, began, bound_nanousd));
+                let refused = match inner.table.try_reserve(budgets, bound_nanousd, now, tick) {
+                    Ok(reservation) => return Ok(reservation),
+                    Err((account, _)) => account.refusal(now, tick, place.since(&account), bound_nanousd),
+                };
+                if !refused.unavailable || Instant::now() >= last || !inner.store.is_at_work(tick) {
+                    return Err(refused);
+                }
+                deadline = (Instant::now() + AGAIN).min(last);
             }
         }
     }
@@ -235,19 +275,29 @@ impl Budgets {
 /// A call's place in the lines of its budgets.
 struct Place {
     ticket: u64,
-    accounts: Vec<Arc<Account>>,
+    /// Each with the last question that was asked before.
+    accounts: Vec<(Arc<Account>, u64)>,
 }
 
 impl Place {
     fn take(table: &Table, accounts: Vec<Arc<Account>>, amount: i64) -> Place {
         let ticket = table.ticket();
-        accounts.iter().for_each(|account| account.enlist(ticket, amount));
-        Place { ticket, accounts }
+        let enlist = |account: Arc<Account>| {
+            let since = account.enlist(ticket, amount);
+            (account, since)
+        };
+        Place { ticket, accounts: accounts.into_iter().map(enlist).collect() }
+    }
+
+    /// The last question about this account that was asked before the call came.
+    fn since(&self, account: &Arc<Account>) -> Option<u64> {
+        let (_, since) = self.accounts.iter().find(|(other, _)| Arc::ptr_eq(other, account))?;
+        Some(*since)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.accounts.iter().for_each(|account| account.delist(self.ticket));
+        self.accounts.iter().for_each(|(account, _)| account.delist(self.ticket));
     }
 }

@@ -35,4 +35,4 @@ pub use memory::MemoryAuthority;
 pub use period::{Period, Window};
 pub use reservation::Reservation;
 pub use scope::{Budget, CallScopes, Scope};
-pub use set::BudgetSet;
+pub use set::{BudgetSet, Paying};

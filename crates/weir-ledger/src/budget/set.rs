@@ -4,12 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use smallvec::SmallVec;
 
 use super::scope::{Budget, CallScopes, Scope};
 use crate::row::Text;
 
 /// How many budgets for single users, sessions and tags are kept at hand; further ones are made at each call.
 const MAX_KEPT: usize = 10_000;
+
+/// The budgets that pay for one call.
+pub type Paying = SmallVec<[Arc<Budget>; 6]>;
 
 type ByName = HashMap<Text, Vec<Arc<Budget>>>;
 
@@ -71,11 +75,12 @@ impl BudgetSet {
     }
 
     /// The budgets that pay for a call, whatever provider serves it; from the widest to the narrowest.
-    pub fn matching(&self, scopes: &CallScopes<'_>) -> Vec<Arc<Budget>> {
+    pub fn matching(&self, scopes: &CallScopes<'_>) -> Paying {
+        let mut found = Paying::new();
         if self.all.is_empty() {
-            return Vec::new();
+            return found;
         }
-        let mut found = self.gateway.clone();
+        found.extend(self.gateway.iter().cloned());
         if let Some(team) = scopes.team {
             found.extend(self.teams.get(team).into_iter().flatten().cloned());
         }
@@ -96,7 +101,7 @@ impl BudgetSet {
         self.providers.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn of_value(&self, names: &ByName, value: Option<&str>, found: &mut Vec<Arc<Budget>>) {
+    fn of_value(&self, names: &ByName, value: Option<&str>, found: &mut Paying) {
         let Some(value) = value.filter(|_| !names.is_empty()) else { return };
         found.extend(names.get(value).filter(|_| value != "*").into_iter().flatten().cloned());
         for template in names.get("*").into_iter().flatten() {

@@ -24,7 +24,10 @@ pub(super) async fn run(engine: Weak<Inner>, hub: Arc<Hub>) {
         }
         let mut failed = false;
         while let Some((exchange, asked)) = inner.table.ask().filter(|_| !inner.stopped()) {
-            match inner.authority.exchange(&exchange).await {
+            inner.store.asked(inner.tick());
+            let answer = inner.authority.exchange(&exchange).await;
+            inner.store.ended(answer.is_ok());
+            match answer {
                 Ok(reports) => inner.table.answered(&exchange, &asked, &reports, inner.tick()),
                 Err(error) => {
                     tracing::debug!(cause = %error.cause, "the store doesn't answer about budgets");

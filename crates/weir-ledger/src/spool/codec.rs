@@ -54,7 +54,7 @@ pub(crate) fn put_open(out: &mut Vec<u8>, open: &Open) {
     put_opt_text(out, &open.credential, NAME_CAP);
     put_opt_signed(out, open.bound_nanousd);
     put_opt_text(out, &open.price_id, PRICE_CAP);
-    put_charges(out, &open.charges);
+    open.charges.put(out, put_charges);
 }
 
 pub(crate) fn put_attempt(out: &mut Vec<u8>, row: &AttemptRow) {
@@ -76,7 +76,7 @@ pub(crate) fn put_attempt(out: &mut Vec<u8>, row: &AttemptRow) {
     put_opt_unsigned(out, row.ttft_ms);
     put_unsigned(out, row.duration_ms);
     put_opt_text(out, &row.error_code, WORD_CAP);
-    put_charges(out, &row.charges);
+    row.charges.put(out, put_charges);
 }
 
 pub(crate) fn put_call(out: &mut Vec<u8>, row: &CallRow) {
@@ -157,11 +157,8 @@ fn other_number(class: Class, unit: Unit) -> Option<u8> {
     (unit != Unit::Token).then(|| OTHER_CLASSES.len() as u8 + class as u8)
 }
 
-/// Nothing where nothing pays: records without budgets are as they were before there were any.
+/// Only where something pays: records without budgets are as they were before there were any.
 fn put_charges(out: &mut Vec<u8>, charges: &[Charge]) {
-    if charges.is_empty() {
-        return;
-    }
     let charges = &charges[..charges.len().min(CHARGES_CAP)];
     put_unsigned(out, charges.len() as u64);
     for charge in charges {
@@ -177,11 +174,17 @@ fn put_attempt_id(out: &mut Vec<u8>, id: AttemptId) {
 }
 
 fn put_unsigned(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
+    if value < 0x80 {
+        return out.push(value as u8);
     }
-    out.push(value as u8);
+    let (mut bytes, mut len) = ([0; 10], 0);
+    while value >= 0x80 {
+        bytes[len] = value as u8 | 0x80;
+        value >>= 7;
+        len += 1;
+    }
+    bytes[len] = value as u8;
+    out.extend_from_slice(&bytes[..=len]);
 }
 
 fn put_signed(out: &mut Vec<u8>, value: i64) {

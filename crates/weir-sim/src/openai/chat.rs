@@ -50,14 +50,10 @@ pub(super) fn answer(call: &Call<'_>) -> Outcome {
         id: format!("chatcmpl-{:016x}{:08x}", hash((ask.seed, call.number)), call.number),
         created: now_us() / 1_000_000,
         model: models::dated(call.model).to_owned(),
-        service_tier: body["service_tier"]
-            .as_str()
-            .filter(|tier| *tier != "auto")
-            .unwrap_or("default")
-            .to_owned(),
+        service_tier: tier(call),
     };
     if body["stream"] == true {
-        return Ok(stream::reply(call, &heading, &answers, &reported, billed));
+        return Ok(stream::reply(call, &heading, &answers, &reported, billed).in_tier(&heading.service_tier));
     }
     let choices: Vec<Value> =
         answers.iter().enumerate().map(|(index, answer)| choice(call, index, answer, audio)).collect();
@@ -74,7 +70,13 @@ pub(super) fn answer(call: &Call<'_>) -> Outcome {
     }
     whole["service_tier"] = json!(heading.service_tier);
     whole["system_fingerprint"] = json!("fp_51e1070cf2");
-    Ok(Reply::json(&whole).costing(shows.then_some(reported), billed))
+    Ok(Reply::json(&whole).costing(shows.then_some(reported), billed).in_tier(&heading.service_tier))
+}
+
+/// The tier that serves the call: what was asked, as a rule.
+fn tier(call: &Call<'_>) -> String {
+    let asked = call.body["service_tier"].as_str().filter(|tier| *tier != "auto");
+    call.behaviour.tier.as_deref().or(asked).unwrap_or("default").to_owned()
 }
 
 /// Whether the answer is to be spoken too.

@@ -71,6 +71,11 @@ pub fn text(app: &App) -> String {
     );
     counter("weir_ledger_orphaned_total", "Attempts that a crash left open.", &[("", stats.orphaned)]);
     counter(
+        "weir_ledger_torn_segments_total",
+        "Spool segments that ended in the middle of a record, as after a crash.",
+        &[("", stats.torn)],
+    );
+    counter(
         "weir_ledger_refused_total",
         "Calls refused because the ledger was full.",
         &[("", stats.refused)],

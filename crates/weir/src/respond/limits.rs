@@ -5,43 +5,100 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use weir_gateway::limits::{RateView, Standing};
 
+static REQUESTS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+static TOKENS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+
 /// Writes how the tightest limits stand.
 pub(super) fn headers(headers: &mut HeaderMap, rate: &RateView) {
-    const REQUESTS: [&str; 3] =
-        ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
-    const TOKENS: [&str; 3] =
-        ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
-    let mut write = |names: [&'static str; 3], standing: &Standing| {
-        headers.insert(HeaderName::from_static(names[0]), HeaderValue::from(standing.limit));
-        headers.insert(HeaderName::from_static(names[1]), HeaderValue::from(standing.remaining));
-        if let Ok(value) = HeaderValue::try_from(written(standing.reset)) {
-            headers.insert(HeaderName::from_static(names[2]), value);
+    let mut write = |names: &[HeaderName; 3], standing: &Standing| {
+        let values = [
+            Written::with(|written| written.number(standing.limit)),
+            Written::with(|written| written.number(standing.remaining)),
+            Written::with(|written| written.duration(standing.reset)),
+        ];
+        for (name, written) in names.iter().zip(values) {
+            if let Ok(value) = HeaderValue::from_bytes(written.bytes()) {
+                headers.insert(name, value);
+            }
         }
     };
     if let Some(standing) = &rate.requests {
-        write(REQUESTS, standing);
+        write(&REQUESTS, standing);
     }
     if let Some(standing) = &rate.tokens {
-        write(TOKENS, standing);
+        write(&TOKENS, standing);
     }
 }
 
-/// A duration as OpenAI writes it: `12ms`, `1.5s`, `6m0s`, `1h2m3s`.
-fn written(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    if millis < 1000 {
-        return format!("{millis}ms");
+/// Numbers and durations as OpenAI writes them: `12ms`, `1.5s`, `6m0s`, `1h2m3s`. Each limited call has six, so they are
+/// written by hand, from behind.
+struct Written {
+    text: [u8; 40],
+    from: usize,
+}
+
+impl Written {
+    fn with(write: impl FnOnce(&mut Written)) -> Written {
+        let mut written = Written { text: [0; 40], from: 40 };
+        write(&mut written);
+        written
     }
-    let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
-    let (seconds, rest) = (millis / 1000 % 60, millis % 1000);
-    let seconds = match format!("{seconds}.{rest:03}") {
-        text if rest == 0 => text[..text.len() - 4].to_owned(),
-        text => text.trim_end_matches('0').to_owned(),
-    };
-    match (hours, minutes) {
-        (0, 0) => format!("{seconds}s"),
-        (0, _) => format!("{minutes}m{seconds}s"),
-        _ => format!("{hours}h{minutes}m{seconds}s"),
+
+    fn bytes(&self) -> &[u8] {
+        &self.text[self.from..]
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.from -= bytes.len();
+        self.text[self.from..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn number(&mut self, mut number: u64) {
+        loop {
+            self.put(&[b'0' + (number % 10) as u8]);
+            number /= 10;
+            if number == 0 {
+                return;
+            }
+        }
+    }
+
+    fn duration(&mut self, duration: Duration) {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        if millis < 1000 {
+            self.put(b"ms");
+            return self.number(millis);
+        }
+        let (hours, minutes, seconds) = (millis / 3_600_000, millis / 60_000 % 60, millis / 1000 % 60);
+        self.put(b"s");
+        self.fraction(millis % 1000);
+        self.number(seconds);
+        if hours > 0 || minutes > 0 {
+            self.put(b"m");
+            self.number(minutes);
+        }
+        if hours > 0 {
+            self.put(b"h");
+            self.number(hours);
+        }
+    }
+
+    /// `.5` of 500 milliseconds; nothing of none.
+    fn fraction(&mut self, millis: u64) {
+        let digits = [millis / 100, millis / 10 % 10, millis % 10].map(|digit| b'0' + digit as u8);
+        let used = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+        if used > 0 {
+            self.put(&digits[..used]);
+            self.put(b".");
+        }
     }
 }
 
@@ -61,8 +118,10 @@ mod tests {
             (59_950, "59.95s"),
             (86_400_000, "24h0m0s"),
             (3_723_004, "1h2m3.004s"),
+            (u64::MAX, "5124095576030h25m51.615s"),
         ] {
-            assert_eq!(written(Duration::from_millis(millis)), expected);
+            let written = Written::with(|written| written.duration(Duration::from_millis(millis)));
+            assert_eq!(std::str::from_utf8(written.bytes()), Ok(expected));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Hostile clients: W-081, W-083, W-085, W-086, W-088 to W-094, in their short form.
+//! Hostile clients: W-081, W-083, W-085, W-086, W-088 to W-091, in their short form.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use weir_e2e::{Bench, client};
+use weir_e2e::{Bench, figure, scale};
 
-const MODEL: &str = "openai/gpt-4o-mini";
+pub const MODEL: &str = "openai/gpt-4o-mini";
 
-fn chat(model: &str) -> serde_json::Value {
+pub fn chat(model: &str) -> serde_json::Value {
     json!({"model": model, "messages": [{"role": "user", "content": "hi"}]})
 }
 
 /// Sends bytes and returns all that comes back until the other side closes, or `patience` is over.
-async fn raw(address: &str, bytes: &[u8], patience: Duration) -> (String, bool) {
+pub async fn raw(address: &str, bytes: &[u8], patience: Duration) -> (String, bool) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     drop(stream.write_all(bytes).await);
     let mut answer = Vec::new();
@@ -82,25 +82,46 @@ async fn w081_a_flood_of_wrong_keys_asks_no_database_and_leaves_valid_calls_alon
     // The store is away: what needed it would fail or wait.
     std::fs::remove_file(bench.weir.folder().join("weir.db")).unwrap();
     let url = format!("{}/v1/chat/completions", bench.weir.url);
+    // How long all but one of a hundred valid calls take at most.
+    let valid = async || {
+        let mut times = Vec::new();
+        for _ in 0..100 {
+            let began = Instant::now();
+            let key = [("authorization", "Bearer k")];
+            assert_eq!(bench.post_with("/v1/chat/completions", &chat(MODEL), &key).await.status, 200);
+            times.push(began.elapsed());
+        }
+        times.sort();
+        times[98]
+    };
+    let before = valid().await;
     let began = Instant::now();
     let mut tasks = Vec::new();
+    let each = scale(250, 10_000);
     for task in 0..8 {
         let url = url.clone();
         tasks.push(tokio::spawn(async move {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            for number in 0..250 {
+            for number in 0..each {
                 let request = client.post(&url).bearer_auth(format!("wrong-{task}-{number}")).body("{}");
                 let status = request.send().await.unwrap().status().as_u16();
                 assert!([401, 429].contains(&status), "{status}");
             }
         }));
     }
+    let beside = valid().await;
     for task in tasks {
         task.await.unwrap();
     }
-    println!("2000 wrong keys in {:?}", began.elapsed());
-    let valid = bench.post_with("/v1/chat/completions", &chat(MODEL), &[("authorization", "Bearer k")]).await;
-    assert_eq!(valid.status, 200);
+    let rate = 8.0 * f64::from(each) / began.elapsed().as_secs_f64();
+    figure(format_args!(
+        "{rate:.0} wrong keys a second; valid calls' p99 {before:?} before, {beside:?} beside"
+    ));
+    // The flood's own work is on the same machine, and in the short form other tests are.
+    assert!(
+        beside < before * 2 + Duration::from_millis(scale(500, 5)),
+        "{before:?} before, {beside:?} beside"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,6 +169,13 @@ async fn w085_w086_clients_choose_no_destination() {
         format!("[64:ff9b::7f00:1]:{port}"),
         format!("user:pass@{address}"),
         format!("example.com\\@{address}"),
+        format!("[::]:{port}"),
+        format!("[0:0:0:0:0:ffff:7f00:1]:{port}"),
+        format!("127.0.0.1.:{port}"),
+        format!("0x7f.0.0.1:{port}"),
+        format!("017700000001:{port}"),
+        format!("①②⑦.⓪.⓪.①:{port}"),
+        format!("[fe80::1%25lo]:{port}"),
         "169.254.169.254".to_owned(),
         "metadata.google.internal".to_owned(),
     ];
@@ -309,8 +337,10 @@ async fn w090_slow_heads_and_slow_bodies_are_closed_while_others_are_served() {
     let bench = Bench::start("").await;
     let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n";
     let mut slow = Vec::new();
-    for number in 0..60 {
-        let (address, body) = (bench.weir.address.clone(), number % 2 == 0);
+    // In full: 5,000 heads and 1,000 bodies.
+    let (all, bodies) = scale((60, 2), (6_000, 6));
+    for number in 0..all {
+        let (address, body) = (bench.weir.address.clone(), number % bodies == 0);
         slow.push(tokio::spawn(async move {
             let began = Instant::now();
             let mut stream = TcpStream::connect(address).await.unwrap();
@@ -338,7 +368,7 @@ async fn w090_slow_heads_and_slow_bodies_are_closed_while_others_are_served() {
         slowest = slowest.max(began.elapsed());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    println!("beside 60 slow clients the slowest call took {slowest:?}");
+    figure(format_args!("beside {all} slow clients the slowest call took {slowest:?}"));
     assert!(slowest < Duration::from_secs(2));
     for one in slow {
         let (lived, body, answer) = one.await.unwrap();
@@ -391,91 +421,9 @@ async fn w091_rapid_resets_end_their_connection_and_no_other() {
         }
         at += 9 + length;
     }
-    println!("closed after {sent} resets with code {code:?}");
+    figure(format_args!("closed after {sent} resets with code {code:?}"));
     // ENHANCE_YOUR_CALM.
     assert_eq!(code, Some(11));
     assert!(sent < 20_000);
     assert_eq!(bench.chat(MODEL, "hi", false).await.status, 200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn w092_a_body_over_the_limit_is_413_however_it_comes() {
-    let bench = Bench::start("server: { max_body: 64KiB }\n").await;
-    let large = "x".repeat(640 << 10);
-    let answer =
-        client().post(format!("{}/v1/chat/completions", bench.weir.url)).body(large).send().await.unwrap();
-    assert_eq!(answer.status(), 413);
-    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
-    let chunk = format!("4000\r\n{}\r\n", "x".repeat(0x4000));
-    // Ten times too much in chunks, without a length.
-    let ten = format!("{head}{}0\r\n\r\n", chunk.repeat(40));
-    let (answer, _) = raw(&bench.weir.address, ten.as_bytes(), Duration::from_secs(1)).await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    // Chunks without end: the connection ends.
-    let mut stream = TcpStream::connect(&bench.weir.address).await.unwrap();
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let endless = async { while stream.write_all(chunk.as_bytes()).await.is_ok() {} };
-    tokio::time::timeout(Duration::from_secs(10), endless).await.expect("an endless body is cut");
-    let memory = std::fs::read_to_string(format!("/proc/{}/status", bench.weir.process())).unwrap();
-    let line = memory.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-    println!("{line}");
-    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    assert!(kib < 200 << 10, "{line}");
-    assert_eq!(bench.chat(MODEL, "hi", false).await.status, 200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn w093_json_bombs_are_refused_fast() {
-    let bench = Bench::start("").await;
-    let wrap = |inner: &str| {
-        format!(r#"{{"model":"{MODEL}","messages":[{{"role":"user","content":"hi"}}],"x":{inner}}}"#)
-    };
-    let keys: String = (0..1_000_000).map(|number| format!("\"k{number}\":1,")).collect();
-    let cases: Vec<(&str, Vec<u8>)> = vec![
-        ("deep lists", wrap(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))).into_bytes()),
-        ("deep maps", wrap(&format!("{}1{}", "{\"a\":".repeat(100_000), "}".repeat(100_000))).into_bytes()),
-        ("unclosed", wrap(&"[".repeat(1_000_000)).into_bytes()),
-        (
-            "the same key twice",
-            format!(r#"{{"model":"{MODEL}","model":"demo/echo","messages":[]}}"#).into_bytes(),
-        ),
-        ("bad UTF-8", [&b"{\"model\":\""[..], &[0xff, 0xfe], b"\",\"messages\":[]}"].concat()),
-        ("no object", b"[1,2,3]".to_vec()),
-        ("nothing", b"".to_vec()),
-        ("a lone surrogate for a name", br#"{"model":"\ud800","messages":[]}"#.to_vec()),
-    ];
-    for (what, body) in cases {
-        let began = Instant::now();
-        let request = client().post(format!("{}/v1/chat/completions", bench.weir.url)).body(body);
-        let status = request.send().await.unwrap().status().as_u16();
-        println!("{what}: {status} in {:?}", began.elapsed());
-        assert_eq!(status, 400, "{what}");
-        assert!(began.elapsed() < Duration::from_secs(3), "{what}: {:?}", began.elapsed());
-    }
-    // A million members, and a number of a million digits: whatever becomes of them, weir goes on.
-    for body in [wrap(&format!("{{{}\"z\":1}}", keys)), wrap(&"9".repeat(1_000_000))] {
-        let request = client().post(format!("{}/v1/chat/completions", bench.weir.url)).body(body);
-        let status = request.send().await.unwrap().status().as_u16();
-        assert!([200, 400].contains(&status), "{status}");
-    }
-    assert_eq!(bench.chat(MODEL, "hi", false).await.status, 200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn w094_compressed_bombs_are_not_opened() {
-    let bench = Bench::start("").await;
-    // A valid gzip head; whoever would open it had to read on.
-    for encoding in ["gzip", "br", "zstd", "deflate", "gzip, gzip"] {
-        let answer =
-            bench.post_with("/v1/chat/completions", &chat(MODEL), &[("content-encoding", encoding)]).await;
-        assert_eq!(answer.status, 400, "{encoding}");
-    }
-    for stream in [false, true] {
-        let answer = bench.chat(MODEL, "hi [[sim:gzip]]", stream).await;
-        assert_eq!(answer.status, 502, "{}", answer.text());
-    }
-    assert!(bench.sim.state.captured().iter().all(|request| {
-        let accepts = request.headers.iter().filter(|(name, _)| name == "accept-encoding");
-        accepts.into_iter().all(|(_, value)| value == "identity")
-    }));
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use weir_e2e::{Answer, Weir, client};
+use weir_e2e::{Answer, Weir, client, figure};
 
 pub(crate) const MASTER: &str = "canary-master-7f3a";
 const PROVIDER: &str = "canary-provider-91bc";
@@ -111,7 +111,7 @@ async fn w080_the_matrix_of_roles_is_as_described() {
         }
     }
     assert!(checked > 100, "{checked}");
-    println!("{checked} pairs of role and endpoint");
+    figure(format_args!("{checked} pairs of role and endpoint"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

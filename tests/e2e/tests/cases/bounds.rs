@@ -18,6 +18,7 @@ use weir_wire::usage::TOKEN_CLASSES;
 use weir_wire::{Class, Usage};
 
 use crate::inside::Inside;
+use crate::random::Random;
 
 /// Prices with every dimension: each class, steps by the prompt's length, tiers, and a price per request.
 const PRICES: &str = "prices: { overrides: [\
@@ -26,51 +27,8 @@ const PRICES: &str = "prices: { overrides: [\
   { model: anthropic/claude-haiku-4-5, input: \"1\", output: \"5\", cache_read: \"0.1\", cache_write_5m: \"1.25\", cache_write_1h: \"2\", above: [{ input_tokens: 100, input: \"2\", cache_write_5m: \"2.5\", cache_write_1h: \"4\" }] },\
   { model: gemini/gemini-2.5-flash, input: \"0.3\", output: \"2.5\", cache_read: \"0.03\", audio_in: \"1\", image_in: \"0.6\", reasoning: \"4\" }] }\n";
 
-/// Numbers that are the same for the same seed.
-struct Random(u64);
-
+/// Requests in OpenAI's form.
 impl Random {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % most
-    }
-
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
-    }
-
-    fn chance(&mut self, in_hundred: usize) -> bool {
-        self.below(100) < in_hundred
-    }
-
-    /// Words in many scripts, with escapes, emoji and white space.
-    fn text(&mut self) -> String {
-        let words = [
-            "river",
-            "naïve",
-            "雨が降る",
-            "вода",
-            "نهر",
-            "नदी",
-            "🚣🏽‍♀️",
-            "\"quoted\"",
-            "a\\b",
-            "\n\t",
-            "ﷺ",
-            "x",
-            "ทดสอบ",
-            "שלום",
-            "0123456789",
-            "{\"json\": [1, 2]}",
-            "    ",
-            "\u{1}",
-            "한국어",
-            "ffi",
-            "supercalifragilistic",
-        ];
-        (0..1 + self.below(30)).map(|_| self.one(&words)).collect::<Vec<_>>().join(self.one(&[" ", "", "\n"]))
-    }
-
     fn schema(&mut self) -> Value {
         let names = ["city", "größe", "日付", "a", "nested_name"];
         let properties: serde_json::Map<String, Value> = (0..1 + self.below(4))
@@ -166,13 +124,11 @@ fn bound(call: &Arc<Call>) -> Result<(i64, u64, u64), String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_call_costs_more_than_its_bound() {
-    const SENT: usize = 1_500;
     const ALL: usize = 10_000;
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(2026_1122);
-    println!("SEED={seed}");
+    let sent = weir_e2e::scale(1_500, ALL);
     let inside = Inside::start(PRICES, weir_adapter_openai::adapter, Durability::Process);
     let front: Arc<dyn Front> = weir_adapter_openai::front();
-    let mut random = Random(seed);
+    let mut random = Random::seeded();
     let (mut answered, mut least) = (0, i64::MAX);
     for number in 0..ALL {
         let body = random.request();
@@ -185,7 +141,7 @@ async fn no_call_costs_more_than_its_bound() {
             (most, prompt.min(body.to_string().len() as u64), output),
             &body,
         );
-        if number % (ALL / SENT) != 0 {
+        if number % (ALL / sent) != 0 {
             continue;
         }
         let Ok(reply) = inside.stack.clone().call(call.clone()).await else { continue };
@@ -195,8 +151,8 @@ async fn no_call_costs_more_than_its_bound() {
         answered += 1;
         least = least.min(most - cost);
     }
-    println!("{answered} answered, the nearest {least} nano-dollars below its bound");
-    assert!(answered > SENT * 9 / 10, "{answered}");
+    weir_e2e::figure(format_args!("{answered} answered, the nearest {least} nano-dollars below its bound"));
+    assert!(answered > sent * 9 / 10, "{answered}");
 }
 
 /// Any split of the prompt's bytes as tokens into classes, and of the answer's limit, costs no more.

@@ -294,7 +294,7 @@ async fn each_call_is_charged_by_the_price_of_its_admission() {
     };
     let bench = Bench::start(&priced("1")).await;
     let slow = json!({"max_tokens": 50, "stream": true});
-    let streams = (0..30).map(|_| ask(&bench, "[[sim:len=50+gap=30ms]]", slow.clone()));
+    let streams = (0..100).map(|_| ask(&bench, "[[sim:len=50+gap=30ms]]", slow.clone()));
     let change = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         bench.weir.configure(&weir_e2e::config(&bench.sim.url(), &priced("2")));
@@ -318,26 +318,10 @@ async fn each_call_is_charged_by_the_price_of_its_admission() {
     let streamed: Vec<_> = calls.iter().filter(|call| call.stream).map(|call| call.cost_nanousd).collect();
     assert_eq!(
         (streamed.len(), streamed.iter().all(|cost| *cost == Some(50_000))),
-        (30, true),
+        (100, true),
         "{streamed:?}"
     );
     assert!(attempts.iter().all(|attempt| attempt.price_id.is_some()));
-}
-
-/// 1,000 calls over all price dimensions: the ledger's sum is the simulator's invoice, to the nano-dollar.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_adds_up_to_the_invoice() {
-    let bench = Bench::start("budgets: [{ limit: 1000, period: day }]\n").await;
-    let words = ["", "cached=40", "reasoning_tokens=17+reasoning", "len=3", "len=90", "tool_calls=1"];
-    let load = bench.load(1313, 1000, 20, &words);
-    let log = load.log.clone().unwrap();
-    weir_tools::drive::run(load).await.expect("the load runs");
-    let report = bench.audit(&[log]).await;
-    assert_eq!((report.truths, report.unsettled()), (1000, 0), "{:?}", report.unsettled);
-    assert!(report.settled_nanousd > 0);
-    let spent = bench.get("/admin/v1/spend").await.json()["total"]["cost_usd"].as_str().unwrap().to_owned();
-    let nano = weir_catalog::NanoUsd::parse(&spent).unwrap().0;
-    assert_eq!(nano, report.settled_nanousd, "the spend report, too");
 }
 
 /// Every route that calls a model moves the same budget, by what the call cost.

@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use weir_e2e::{Bench, RedisServer, Weir, client, config};
+use weir_e2e::{Bench, RedisServer, Weir, client, config, figure, scale};
 use weir_store::testing::Postgres;
 
 const PAYS_FOR: usize = 100;
@@ -15,7 +15,7 @@ const CALLS: usize = 500;
 const PRICES: &str = "prices: { overrides: [{ model: openai/gpt-4o-mini, input: \"0\", cache_read: \"0\", output: \"1\" }] }\nledger: { lease: 1s }\n";
 
 fn rounds() -> usize {
-    std::env::var("WEIR_BUDGET_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2)
+    scale(2, 50)
 }
 
 /// One key for each round, each with a budget of its own.
@@ -88,6 +88,7 @@ async fn one_process(store: Option<&str>) {
             bench.weir.log()
         );
     }
+    figure(format_args!("{} rounds, each admitted {PAYS_FOR} of {CALLS}", rounds()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,15 +119,21 @@ async fn three(postgres: &Postgres, more: &str) -> (Bench, Vec<Weir>) {
 /// Each round admits exactly what the budget pays for, whoever is asked.
 async fn share_a_budget(bench: &Bench, others: &[Weir]) {
     let urls: Vec<_> = std::iter::once(&bench.weir).chain(others).map(|weir| weir.url.clone()).collect();
+    let mut late = Vec::new();
     for round in 0..rounds() {
         let (mut admitted, lost) = served(send(&urls, round, CALLS)).await;
         assert!(admitted <= PAYS_FOR && lost == 0, "round {round}: {admitted} admitted, {lost} lost");
         // What one process had at hand when the others asked comes back within moments.
         if admitted < PAYS_FOR {
+            late.push(PAYS_FOR - admitted);
             admitted += use_up(&urls, round, PAYS_FOR - admitted).await;
         }
         assert_eq!(admitted, PAYS_FOR, "round {round}");
     }
+    figure(format_args!(
+        "{} rounds, each admitted {PAYS_FOR}; so many only after the burst: {late:?}",
+        rounds()
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,6 +248,7 @@ async fn w029_large_bounds_refuse_nobody_while_they_are_paid_for() {
 async fn what_a_killed_process_held_is_free_again_and_nothing_is_overspent() {
     let postgres = Postgres::start().unwrap();
     let (bench, mut others) = three(&postgres, "").await;
+    let mut slowest = Duration::ZERO;
     for round in 0..rounds() {
         let urls: Vec<_> = std::iter::once(&bench.weir).chain(&others).map(|weir| weir.url.clone()).collect();
         let calls = send(&urls, round, 150);
@@ -266,7 +274,12 @@ async fn what_a_killed_process_held_is_free_again_and_nothing_is_overspent() {
             served(send(&urls, round, 10)).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+        slowest = slowest.max(began.elapsed());
     }
+    figure(format_args!(
+        "{} rounds with a SIGKILL: all spent to the last nano-dollar, at most {slowest:?} after the restart",
+        rounds()
+    ));
 }
 
 /// A limit that is lowered holds within a second for new calls and for none under way; raised, it admits within a second.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use weir_e2e::{Answer, Weir, client};
+use weir_e2e::{Answer, Weir, client, figure, scale};
 use weir_store::testing::Postgres;
 
 use crate::accounts::{MASTER, alone, ask, ask_with, call, make, on, within};
@@ -15,7 +15,7 @@ async fn w078_a_revoked_key_is_refused_by_all_replicas_within_a_second() {
     let all = [Weir::start(&config).await, Weir::start(&config).await, Weir::start(&config).await];
     // Everybody listens by now, or asks within two seconds.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    for round in 0..3 {
+    for round in 0..scale(3, 50) {
         let made = Instant::now();
         let (id, key) = make(&all[0], json!({"name": format!("ci-{round}")})).await;
         assert_eq!(call(&all[0], &key).await, 200, "it holds at once where it was made");
@@ -25,7 +25,7 @@ async fn w078_a_revoked_key_is_refused_by_all_replicas_within_a_second() {
             })
             .await;
         }
-        println!("round {round}: made everywhere after {:?}", made.elapsed());
+        figure(format_args!("round {round}: made everywhere after {:?}", made.elapsed()));
         let other = &all[1 + round % 2];
         assert_eq!(ask(other, MASTER, "DELETE", &format!("/admin/v1/keys/{id}"), None).await.status, 200);
         let revoked = Instant::now();
@@ -36,7 +36,7 @@ async fn w078_a_revoked_key_is_refused_by_all_replicas_within_a_second() {
             })
             .await;
         }
-        println!("round {round}: refused everywhere after {:?}", revoked.elapsed());
+        figure(format_args!("round {round}: refused everywhere after {:?}", revoked.elapsed()));
         // Calls and reloads don't bring it back.
         for weir in &all {
             assert_eq!(ask(weir, MASTER, "POST", "/admin/v1/config/reload", None).await.status, 200);

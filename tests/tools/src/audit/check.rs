@@ -43,6 +43,9 @@ pub struct Report {
     pub unsettled: BTreeMap<String, usize>,
     /// Cost of all settled rows, in nano-dollars.
     pub settled_nanousd: i64,
+    /// What the simulator bills for all attempts that it ended, in nano-dollars: its own counts, in its own tiers, at the
+    /// audit's prices. No row of the ledger has a part in it.
+    pub invoiced_nanousd: i64,
 }
 
 impl Report {
@@ -74,6 +77,10 @@ pub fn check(
         if truth.attempt.is_empty() {
             report.add("lost", format!("a call of {} came without an attempt id", truth.model));
             continue;
+        }
+        if let (Some(end), Some(prices)) = (&truth.end, prices) {
+            let billed = prices.cost(&truth.model, end.tier.as_deref(), &end.billed)?;
+            report.invoiced_nanousd += billed.unwrap_or(0);
         }
         let times = sent.entry(&truth.attempt).or_default();
         *times += 1;
@@ -119,7 +126,7 @@ fn settled(truth: &Truth, row: &Attempt, prices: Option<&Prices>, report: &mut R
     }
     report.settled += 1;
     report.settled_nanousd += row.cost_nanousd.unwrap_or(0);
-    let Some(TruthEnd { reported: Some(reported), .. }) = &truth.end else {
+    let Some(TruthEnd { reported: Some(reported), tier, .. }) = &truth.end else {
         // A stream that is killed in the middle may have shown usage before its end; Gemini's and Anthropic's do.
         if truth.end.as_ref().is_some_and(|end| end.end == "completed") {
             report.add("mispriced", format!("attempt {id} reports usage that nobody reported"));
@@ -135,7 +142,7 @@ fn settled(truth: &Truth, row: &Attempt, prices: Option<&Prices>, report: &mut R
         report.add("mispriced", format!("attempt {id}: tokens {stored:?}, reported were {expected:?}"));
     }
     let Some(prices) = prices else { return Ok(()) };
-    let cost = prices.cost(&truth.model, &row.tokens)?;
+    let cost = prices.cost(&truth.model, tier.as_deref(), &row.tokens)?;
     if cost != row.cost_nanousd {
         report.add(
             "mispriced",
@@ -150,7 +157,7 @@ fn bounded(truth: &Truth, row: &Attempt, prices: Option<&Prices>, report: &mut R
     let (Some(prices), Some(end), "bound") = (prices, &truth.end, row.usage_source.as_str()) else {
         return Ok(());
     };
-    let billed = prices.cost(&truth.model, &end.billed)?;
+    let billed = prices.cost(&truth.model, end.tier.as_deref(), &end.billed)?;
     if billed > row.cost_nanousd {
         let what = format!(
             "attempt {} is charged {:?} at most, billed were {billed:?}",
@@ -275,6 +282,7 @@ mod tests {
             usage_sent: true,
             reported: Some(reported),
             billed: reported,
+            tier: None,
         };
         Truth { attempt: attempt.into(), provider: "openai".into(), model: "m".into(), end: Some(end) }
     }

@@ -76,6 +76,9 @@ pub struct TruthEnd {
     pub reported: Option<Tokens>,
     /// What is billed.
     pub billed: Tokens,
+    /// In which service tier.
+    #[serde(default)]
+    pub tier: Option<String>,
 }
 
 #[derive(Deserialize)]

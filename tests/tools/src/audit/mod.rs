@@ -17,6 +17,6 @@ mod totals;
 
 pub use check::{Found, Report, check};
 pub use ledger::{Attempt, Books, Call, read};
-pub use logs::{Truth, read_drive, read_truth};
+pub use logs::{Tokens, Truth, read_drive, read_truth};
 pub use prices::Prices;
 pub use totals::check_totals;
