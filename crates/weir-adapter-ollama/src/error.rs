@@ -1,16 +1,15 @@
 //! Ollama's errors in OpenAI's words: `{"error": "text"}`, also as a line of a stream.
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde_json::Value;
-use weir_adapter::error::retry_after;
 use weir_adapter::{ErrorKind, ProviderError};
 
 /// What a reply with an error status means.
-pub(crate) fn error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
+pub(crate) fn error(status: StatusCode, body: &[u8]) -> ProviderError {
     let told: Value = serde_json::from_slice(body).unwrap_or_default();
     let message = message(&told["error"]).unwrap_or_default();
     let status = status.as_u16();
-    let mut error = match ErrorKind::of_status(status) {
+    match ErrorKind::of_status(status) {
         ErrorKind::Auth => {
             ProviderError::reported(ErrorKind::Auth, status, "the provider refused weir's credential")
         }
@@ -19,9 +18,7 @@ pub(crate) fn error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Pro
             ProviderError::reported(ErrorKind::of_status(status), status, text)
         }
         kind => ProviderError::reported(refined(kind, &message), status, message),
-    };
-    error.retry_after = retry_after(headers);
-    error
+    }
 }
 
 /// An error in a reply with status 200: what broke off a stream.
@@ -82,7 +79,7 @@ mod tests {
             (500, json!({}), Server, 500),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            let error = error(status, &HeaderMap::new(), told.to_string().as_bytes());
+            let error = error(status, told.to_string().as_bytes());
             assert_eq!((error.kind, error.status), (kind, outward), "{told}");
         }
     }

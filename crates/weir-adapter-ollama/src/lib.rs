@@ -58,8 +58,8 @@ impl Adapter for Ollama {
         ReplyForm::Foreign(Box::new(stream::OllamaDecoder::new(request)))
     }
 
-    fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-        error::error(status, headers, body)
+    fn error(&self, status: StatusCode, _: &HeaderMap, body: &[u8]) -> ProviderError {
+        error::error(status, body)
     }
 
     fn list_models(&self) -> Option<WireRequest> {

@@ -84,10 +84,39 @@ pub fn span(text: &str) -> Option<Duration> {
 
 /// A date of HTTP's, or one as RFC 3339 writes it.
 fn date(text: &str, now: SystemTime) -> Option<Duration> {
-    let at = httpdate::parse_http_date(text)
-        .ok()
-        .or_else(|| text.parse::<jiff::Timestamp>().ok().map(SystemTime::from))?;
+    let at = httpdate::parse_http_date(text).ok().or_else(|| rfc3339(text))?;
     until(at, now)
+}
+
+/// `2026-11-30T12:00:30.25Z`, `2026-11-30T13:00:00+01:00`. A time before 1970 is none.
+fn rfc3339(text: &str) -> Option<SystemTime> {
+    let (day, rest) = text.split_once(['T', 't', ' '])?;
+    let (clock, offset) = match rest.strip_suffix(['Z', 'z']) {
+        Some(clock) => (clock, 0.0),
+        None => {
+            let at = rest.rfind(['+', '-'])?;
+            let (hours, minutes) = rest[at + 1..].split_once(':')?;
+            let minutes = number(hours)? * 60.0 + number(minutes)?;
+            (&rest[..at], if rest[at..].starts_with('-') { -minutes } else { minutes })
+        }
+    };
+    let three = |text: &str, between: char| {
+        let mut parts = text.split(between).map(number);
+        let all = [parts.next()??, parts.next()??, parts.next()??];
+        parts.next().is_none().then_some(all)
+    };
+    let ([year, month, day], [hours, minutes, second]) = (three(day, '-')?, three(clock, ':')?);
+    let fits = (1.0..=12.0).contains(&month)
+        && (1.0..=31.0).contains(&day)
+        && hours < 24.0
+        && minutes < 60.0
+        && second < 61.0;
+    // Days since 0000-03-01, so that a leap day is the last of its year.
+    let (year, month) = if month > 2.0 { (year, month - 3.0) } else { (year - 1.0, month + 9.0) };
+    let leaps = (year / 4.0).floor() - (year / 100.0).floor() + (year / 400.0).floor();
+    let days = year * 365.0 + leaps + ((153.0 * month + 2.0) / 5.0).floor() + day - 1.0 - 719_468.0;
+    let since = days * 86_400.0 + hours * 3600.0 + (minutes - offset) * 60.0 + second;
+    fits.then(|| Duration::try_from_secs_f64(since).ok()).flatten().map(|since| UNIX_EPOCH + since)
 }
 
 fn until(at: SystemTime, now: SystemTime) -> Option<Duration> {

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_at_the_same_time_are_paid_for_together() {
+    fn attempts_at_the_same_time_are_all_paid_for() {
         let funds = Fixed { amount: 100, more: 20, settled: Arc::default() };
         let purse = Purse::new(None, Wanted::default()).with(
             Box::new(funds),
