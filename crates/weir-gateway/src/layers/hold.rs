@@ -95,10 +95,12 @@ impl Drop for Held {
     }
 }
 
-/// Whether what was set aside for the call is all that the attempt needs: then there is nothing to ask or to hold.
+/// Whether what was set aside for the call is all that the attempt needs: then there is nothing to ask or to hold. Two
+/// attempts at the same time need it both, so each says what it holds.
 fn is_paid(encoded: &Encoded, purse: &Purse) -> bool {
     let call = &encoded.attempt.call;
-    let asks = purse.max_cost().is_some() || purse.step().is_some();
+    let beside = encoded.attempt.racer.is_some();
+    let asks = beside || purse.max_cost().is_some() || purse.step().is_some();
     !asks
         && call.snapshot.spending.set().of_provider(&encoded.attempt.target.provider.name).is_empty()
         && encoded.bound().is_ok_and(|bound| purse.covers(bound))
