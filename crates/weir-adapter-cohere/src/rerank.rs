@@ -20,7 +20,7 @@ pub(crate) fn encode(request: &Request, options: &EncodeOptions<'_>) -> Result<W
     let objects = members
         .value(raw, "documents")
         .is_some_and(|list| list.iter().skip(1).find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{'));
-    let path = if objects || FIRST.iter().any(|name| said(&name)) { "/v1/rerank" } else { "/v2/rerank" };
+    let path = if objects || FIRST.iter().any(said) { "/v1/rerank" } else { "/v2/rerank" };
     let mut splice = ObjectSplice::new(members);
     if members.value(raw, "model").and_then(as_str).is_none_or(|model| model != options.model) {
         splice.set(raw, "model", serde_json::to_vec(options.model).expect("a string is JSON"));

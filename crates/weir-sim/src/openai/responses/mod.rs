@@ -115,8 +115,8 @@ fn items(call: &Call<'_>, kind: Kind, answer: &Answer) -> Vec<Value> {
     let mut items = Vec::new();
     if kind == Kind::Reasoning && !answer.reasoning.is_empty() {
         let mut item = json!({"id": id("rs", 0), "type": "reasoning", "summary": []});
-        let included = call.body["include"].as_array().into_iter().flatten();
-        if included.into_iter().any(|name| name == "reasoning.encrypted_content") {
+        let mut included = call.body["include"].as_array().into_iter().flatten();
+        if included.any(|name| name == "reasoning.encrypted_content") {
             item["encrypted_content"] = json!(format!("sealed-{:016x}", hash(&answer.reasoning)));
         }
         items.push(item);
