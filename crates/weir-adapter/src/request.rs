@@ -234,7 +234,9 @@ impl Request {
         let choices = ["tool_choice", "toolConfig", "tool_config"];
         let demanded =
             choices.iter().filter_map(|name| named(name)).any(|choice| choice != b"null" && !free(choice));
-        if named("tools").is_none() || demanded || USED.iter().any(|word| has(&self.raw, word)) {
+        let as_it_came = self.upload.is_some() || self.verbatim.is_some();
+        if as_it_came || named("tools").is_none() || demanded || USED.iter().any(|word| has(&self.raw, word))
+        {
             return None;
         }
         let mut splice = ObjectSplice::new(members);
@@ -251,6 +253,8 @@ impl Request {
             id: self.id.clone(),
             headers: self.headers.clone(),
             query: self.query.clone(),
+            upload: None,
+            verbatim: None,
             front: self.front.clone(),
             raw,
             peek,
