@@ -75,6 +75,7 @@ pub const CODES: &[Code] = &[
         "a limit of weir's or of the provider's is reached; come again after `retry-after`",
     ),
     code("insufficient_quota", 429, "a budget is spent; the message names it, and until when"),
+    code("request_header_fields_too_large", 431, "the head of the request is larger than 64 KiB"),
     code("internal_error", 500, "weir's own fault; the log has the cause"),
     code("upstream_error", 502, "the provider failed (the status is its own, where it has one)"),
     code("upstream_unreachable", 502, "the provider can't be reached: DNS, connection, TLS, reset"),
