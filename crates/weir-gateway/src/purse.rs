@@ -345,12 +345,7 @@ mod tests {
     #[test]
     fn attempts_at_the_same_time_are_all_paid_for() {
         let funds = Fixed { amount: 100, more: 20, settled: Arc::default() };
-        let purse = Purse::new(None, Wanted::default()).with(
-            Box::new(funds),
-            Charges::default(),
-            true,
-            OverBudget::default(),
-        );
+        let purse = Purse::new(None, Wanted::default()).with(Box::new(funds), Charges::default(), true, None);
         assert!(purse.covers(70));
         purse.begin(70);
         assert!(purse.covers_beside(50) && !purse.covers_beside(51));

@@ -93,7 +93,7 @@ impl Limiter {
     /// How each of these limits stands, as this process knows it; nothing is taken.
     pub fn look(&self, asks: &Asks) -> Vec<Standing> {
         let now = self.now();
-        let look = |ask: &Ask| match &mut *self.counter(ask, now).0.lock() {
+        let look = |ask: &Ask| match &mut *self.counter(ask, now).of(ask.kind).lock() {
             State::Window(window) => Standing {
                 limit: ask.limit,
                 remaining: ask.limit.saturating_sub(window.used(now)),
