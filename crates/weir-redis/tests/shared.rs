@@ -180,8 +180,7 @@ async fn w020_closed_refuses_and_open_lets_all_in_while_redis_is_dead() {
     let mut server = Server::start();
     let (closed, open) = (replica(&server, OnLoss::Closed).await, replica(&server, OnLoss::Open).await);
     assert!(closed.0.admit(asks(per_minute(5))).await.is_ok());
-    server.child.kill().unwrap();
-    server.child.wait().unwrap();
+    server.kill();
     let began = Instant::now();
     for _ in 0..100 {
         assert_eq!(closed.0.admit(asks(per_minute(5))).await.err(), Some(Refusal::Unknown));
@@ -189,7 +188,7 @@ async fn w020_closed_refuses_and_open_lets_all_in_while_redis_is_dead() {
     }
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!(open.1.stats().without, 100);
-    server.child = spawn(server.port, server._folder.path());
+    server.restart();
     until("the return", Duration::from_secs(5), async || closed.0.admit(asks(per_minute(500))).await.is_ok())
         .await;
 }

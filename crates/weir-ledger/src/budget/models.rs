@@ -74,7 +74,9 @@ impl Books {
     fn whole(&self, amount: i64) -> Option<Reservation> {
         let accounts: Vec<_> = self.budgets.iter().map(|budget| self.table.look_up(budget)).collect();
         let ticket = self.table.ticket();
-        accounts.iter().for_each(|account| account.enlist(ticket, amount));
+        for account in accounts.iter() {
+            account.enlist(ticket, amount);
+        }
         let mut reservation = None;
         for _ in 0..6 {
             reservation = self.table.try_reserve(&self.budgets, amount, NOW, 0).ok();

@@ -183,7 +183,9 @@ impl World {
             Err(_) => {
                 let ticket = process.table.ticket();
                 let accounts: Vec<_> = budgets.iter().map(|budget| process.table.look_up(budget)).collect();
-                accounts.iter().for_each(|account| account.enlist(ticket, bound));
+                for account in accounts.iter() {
+                    account.enlist(ticket, bound);
+                }
                 process.waiting.push(Waiter { ticket, budgets, accounts, bound, until: self.at + 200 });
             }
         }

@@ -33,6 +33,19 @@ impl Server {
         assert!(done.unwrap().success());
     }
 
+    /// Ends it at once.
+    #[allow(dead_code, reason = "not every test file needs it")]
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again where it was.
+    #[allow(dead_code, reason = "not every test file needs it")]
+    pub fn restart(&mut self) {
+        self.child = spawn(self.port, self._folder.path());
+    }
+
     /// Empties it.
     pub fn flush(&self) {
         let port = self.port.to_string();
