@@ -42,16 +42,6 @@ def w054(case: Case) -> dict:
     return full(case, "w054")
 
 
-def w060(case: Case) -> dict:
-    """three times the load that can be served, for 60 s"""
-    return full(case, "w060")
-
-
-def w065(case: Case) -> dict:
-    """one tenant at ten times its share"""
-    return full(case, "w065")
-
-
 def w066(case: Case) -> dict:
     """two replicas behind HAProxy, stopped eight times at 500 calls a second"""
     return full(case, "w066")
@@ -79,5 +69,5 @@ def market(case: Case) -> dict:
     return told
 
 
-CASES = {"W-038": w038, "W-043": w043, "W-053": w053, "W-054": w054, "W-060": w060, "W-065": w065, "W-066": w066, "W-069": w069,
+CASES = {"W-038": w038, "W-043": w043, "W-053": w053, "W-054": w054, "W-066": w066, "W-069": w069,
          "X6": x6, "outage": outage, "market": market}

@@ -105,7 +105,8 @@ impl Front {
     pub fn errors(self, answer: &Answer) -> Vec<Value> {
         let failed = |piece: &Value| match self {
             Front::Messages => piece["type"] == "error",
-            Front::Responses => piece["type"] == "response.failed" || piece["type"] == "error",
+            // An event of the type `error` stands before it, for clients that know only that.
+            Front::Responses => piece["type"] == "response.failed",
             _ => !piece["error"].is_null(),
         };
         answer.chunks().into_iter().filter(failed).collect()
