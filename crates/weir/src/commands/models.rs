@@ -339,7 +339,7 @@ mod tests {
             lines[1].starts_with("demo/echo") && lines[1].contains("128k") && lines[1].contains("0.1"),
             "{answer}"
         );
-        assert!(notes.starts_with("5 of "), "{notes}");
+        assert!(notes.starts_with("10 of "), "{notes}");
     }
 
     #[test]

@@ -291,7 +291,7 @@ mod tests {
         let mut attempt = json!({"call_id": "c", "n": 1, "ended_at": 5, "provider": "p", "model": "m", "state": "ok",
             "upstream_status": 200, "usage_source": "reported", "reason": null, "price_id": "x", "cost_nanousd": 4500,
             "input": 10, "output": 5});
-        let mut call = json!({"id": "c", "request_id": "r", "status": 200, "end": "complete", "attempts": 1, "stream": 1,
+        let mut call = json!({"id": "c", "request_id": "r", "status": 200, "end": "complete", "attempts": 1, "stream": 1, "operation": "chat",
             "usage_source": "reported", "cost_nanousd": 4500, "input": 10, "output": 5});
         for (key, value) in changes["attempt"].as_object().into_iter().flatten() {
             attempt[key] = value.clone();
