@@ -156,9 +156,11 @@ mod tests {
         list.iter().map(header).collect()
     }
 
+    type Headers = &'static [(&'static str, &'static str)];
+
     #[test]
     fn w052_retry_after_in_every_form() {
-        let cases: &[(&[(&'static str, &'static str)], Option<u64>)] = &[
+        let cases: &[(Headers, Option<u64>)] = &[
             (&[("retry-after", "2")], Some(2_000)),
             (&[("retry-after", "0.25")], Some(250)),
             (&[("retry-after", "Mon, 30 Nov 2026 12:00:30 GMT")], Some(30_000)),
@@ -189,7 +191,7 @@ mod tests {
 
     #[test]
     fn w052_the_limit_that_is_used_up_says_when_it_resets() {
-        let cases: &[(&[(&'static str, &'static str)], Option<u64>)] = &[
+        let cases: &[(Headers, Option<u64>)] = &[
             // OpenAI's.
             (&[("x-ratelimit-reset-requests", "1s")], Some(1_000)),
             (&[("x-ratelimit-reset-requests", "6m0s")], Some(360_000)),

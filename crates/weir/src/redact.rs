@@ -52,7 +52,7 @@ pub fn text(bytes: &[u8], most: usize) -> String {
     }
     redacted.truncate(end);
     if cut {
-        redacted.push_str("…");
+        redacted.push('…');
     }
     redacted
 }

@@ -108,8 +108,7 @@ fn checked(path: &str, query: Option<&str>) -> Result<String, InvalidRequest> {
             .and_then(|hex| u8::from_str_radix(hex, 16).ok())
             .ok_or_else(|| refuse("has a broken escape"))?;
         if matches!(code, b'.' | b'/' | b'\\' | b'%' | b'?' | b'#' | b';' | b'@')
-            || code < 0x21
-            || code > 0x7e
+            || !(0x21..=0x7e).contains(&code)
         {
             return Err(refuse("has an escape that may mean something else; write it plainly"));
         }
