@@ -19,7 +19,7 @@ const CHAT: &str = "/v1/chat/completions";
 fn prices() -> Value {
     json!({
         "openai/gpt-4o-mini": {"input": "0.150001", "output": "0.600007", "cache_read": "0.075003", "audio_in": "9.000011",
-            "audio_out": "20.000013", "above": [{"input_tokens": 60, "input": "0.300017", "output": "0.900019"}, {"input_tokens": 300, "audio_in": "18.1", "input": "0.7"}],
+            "audio_out": "20.000013", "above": [{"input_tokens": 60, "input": "0.300017", "output": "0.900019"}, {"input_tokens": 80, "audio_in": "18.1", "input": "0.7"}],
             "tiers": {"flex": {"input": "0.074999", "output": "0.3"}, "priority": {"input": "0.4", "output": "1.000003", "above": [{"input_tokens": 60, "input": "0.800001"}]}}},
         "openai/gpt-5-mini": {"input": "0.25", "output": "2", "cache_read": "0.025", "reasoning": "3.000001", "per_request": "0.000101",
             "tiers": {"flex": {"input": "0.125", "reasoning": "1.5", "per_request": "0.00005"}}},
