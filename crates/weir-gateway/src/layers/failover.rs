@@ -80,7 +80,9 @@ where
                     tokio::time::sleep(pause).await;
                     call.progress.lock().waited += pause;
                 }
-                if let Some(hedge) = &plan.route.hedge {
+                // A form that streams through can be sent once.
+                let once = call.request.upload.as_ref().is_some_and(|upload| !upload.is_whole());
+                if let Some(hedge) = plan.route.hedge.as_ref().filter(|_| !once) {
                     // Boxed, so that calls without it hold no room for two attempts.
                     if let Some(reply) = Box::pin(race::race(&mut inner, &mut tour, at, hedge)).await {
                         return Ok(reply);

@@ -15,8 +15,9 @@ fn script(bench: &Bench, rules: &[(&str, &str)]) {
     bench.sim.state.set_script(weir_sim::Script::from_json(script.as_bytes()).unwrap()).unwrap();
 }
 
+/// With room for the whole answer: one that is cut short is not stored.
 fn body(model: &str, text: &str) -> Value {
-    json!({"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 20})
+    json!({"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 200})
 }
 
 fn degraded(answer: &Answer) -> (u16, &str, &str) {

@@ -214,19 +214,21 @@ async fn w013_a_call_that_fails_over_has_two_rows_and_counts_once() {
         assert_eq!(answer.status, 200, "{words}: {}", answer.text());
         assert!(answer.finished(), "{words}: {}", answer.text());
         assert_eq!(answer.header("x-weir-provider"), "anthropic", "{words}");
-        assert_eq!(answer.header("x-weir-attempts"), "2", "{words}");
+        // A kept connection that closes under a request: the same target is asked once more over a new one.
+        let most = if words == "reset" { "3" } else { "2" };
+        assert!(["2", most].contains(&answer.header("x-weir-attempts")), "{words}");
     }
     let (rows, attempts) = bench.rows_of(calls).await;
-    assert_eq!(attempts.len(), 2 * calls);
+    assert!((2 * calls..=2 * calls + 1).contains(&attempts.len()), "{}", attempts.len());
     for call in &rows {
         let own: Vec<_> = attempts.iter().filter(|attempt| attempt.call_id == call.id).collect();
-        assert_eq!((call.attempts, call.end.as_str()), (2, "complete"));
+        assert_eq!((call.attempts as usize, call.end.as_str()), (own.len(), "complete"));
         let sum: i64 = own.iter().map(|attempt| attempt.cost_nanousd.unwrap()).sum();
         assert_eq!(call.cost_nanousd, Some(sum));
         assert!(own.iter().any(|attempt| attempt.state == "ok" && attempt.provider == "anthropic"));
     }
     assert_eq!(bench.metric("weir_requests_total", &["status=\"200\""]).await, calls as f64);
-    assert_eq!(bench.metric("weir_upstream_attempts_total", &[]).await, 2.0 * calls as f64);
+    assert_eq!(bench.metric("weir_upstream_attempts_total", &[]).await, attempts.len() as f64);
     bench.audit(&[]).await;
 }
 
@@ -295,8 +297,9 @@ async fn targets_are_tried_in_order_and_only_before_the_first_content() {
         assert_eq!(provider(stream).await, served("openai", "1"));
         script(&[("gpt-4o-mini", "status=503")]);
         assert_eq!(provider(stream).await, served("gemini", "2"));
+        // A kept connection that closes under a request: the same target is asked once more over a new one.
         script(&[("gpt-4o-mini", "status=429"), ("gemini-2.5-flash", "reset")]);
-        assert_eq!(provider(stream).await, served("anthropic", "3"));
+        assert_eq!(provider(stream).await, served("anthropic", "4"));
         let began = Instant::now();
         script(&[("gpt-4o-mini", "silent"), ("gemini-2.5-flash", "status=401")]);
         assert_eq!(provider(stream).await, served("anthropic", "3"));

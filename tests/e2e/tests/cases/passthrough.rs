@@ -259,8 +259,10 @@ async fn w087_no_path_leaves_the_base_url() {
         }
     }
     assert!(sent >= 2_000 && passed > 0, "{sent} sent, {passed} passed");
-    let lines = lines.lock().unwrap().clone();
-    assert_eq!(lines.len(), passed as usize);
+    let mut lines = lines.lock().unwrap().clone();
+    // Weir itself asks for the models, aside; no path above is that one.
+    lines.retain(|line| line != "GET /inside/v1/models HTTP/1.1");
+    assert_eq!(lines.len(), passed as usize, "{lines:?}");
     for line in lines {
         let path = line.split(' ').nth(1).unwrap().split('?').next().unwrap().to_owned();
         assert!(path.starts_with("/inside/v1/"), "{line}");

@@ -10,7 +10,7 @@ use weir_tools::drive::{self, Mix, Seen};
 /// So many readers.
 const READERS: usize = 200;
 /// Bytes of each stream: much more than the buffers of two sockets hold.
-const CHUNKS: usize = 100_000;
+const CHUNKS: usize = 200_000;
 /// A stream that has begun, read by a kilobyte a second.
 async fn reader(address: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
@@ -92,5 +92,6 @@ async fn w043_slow_readers_take_little_memory_and_hold_their_provider_back() {
     let sent: Vec<u64> = truth.lines().filter_map(sent).collect();
     let (most, whole) = (sent.iter().max().copied().unwrap_or(0), CHUNKS as u64 * 200);
     println!("{} streams, {} KiB sent at most, of {} KiB", sent.len(), most >> 10, whole >> 10);
+    // The system's own buffers on the way take some megabytes each.
     assert!(sent.len() == READERS && most < whole / 2, "{most} of {whole}");
 }

@@ -64,7 +64,7 @@ async fn rest(bench: &Bench, model: &str) -> f64 {
 /// A name for each of these models; each is left alone when it is throttled, though there is no other.
 fn names(count: usize) -> String {
     let name = |index| {
-        format!("  n{index}: {{ targets: [openai/t{index}], retry: {{ attempts: 1 }}, breaker: {{}} }}\n")
+        format!("  n{index}: {{ targets: [openai/gpt-t{index}], retry: {{ attempts: 1 }}, breaker: {{}} }}\n")
     };
     format!("models:\n{}", (0..count).map(name).collect::<String>())
 }
@@ -76,7 +76,7 @@ async fn w052_a_key_rests_as_long_as_its_provider_asks() {
     // Dates are of now.
     let cases = self::cases();
     let rules = cases.iter().enumerate();
-    let rules = rules.map(|(at, case)| json!({"match": {"model": format!("t{at}")}, "then": case.words}));
+    let rules = rules.map(|(at, case)| json!({"match": {"model": format!("gpt-t{at}")}, "then": case.words}));
     script(&bench, &rules.collect::<Vec<_>>());
     let began = std::time::Instant::now();
     for (at, case) in cases.iter().enumerate() {
@@ -101,14 +101,15 @@ async fn w052_a_longer_wait_extends_and_nothing_shortens_it() {
         (2, [late.to_owned(), long.to_owned()]),
     ];
     let rules = rules.map(
-        |(at, words)| json!({"match": {"model": format!("t{at}")}, "sequence": words, "then": "status=500"}),
+        |(at, words)| json!({"match": {"model": format!("gpt-t{at}")}, "sequence": words, "then": "status=500"}),
     );
     script(&bench, &rules);
     for at in 0..3 {
         let name = format!("n{at}");
         let first = async { ask(&bench, &name).await.status };
         let second = async {
-            while bench.sim.state.captured().iter().all(|seen| !seen.body.contains(&format!("\"t{at}\""))) {
+            while bench.sim.state.captured().iter().all(|seen| !seen.body.contains(&format!("\"gpt-t{at}\"")))
+            {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             ask(&bench, &name).await.status

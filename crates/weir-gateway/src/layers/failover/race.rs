@@ -74,9 +74,10 @@ where
             Ok(reply) => {
                 if let Some(loser) = runners.iter_mut().find_map(Option::take) {
                     lost(tour, loser);
-                    if !runner.racer.second {
-                        first_wins.again(tour);
-                    }
+                }
+                // The second may have failed before: what it has overwritten stands there all the same.
+                if !runner.racer.second {
+                    first_wins.again(tour, runner.at);
                 }
                 return Some(won(tour, &runner, reply));
             }
@@ -162,9 +163,14 @@ impl Shown {
         }
     }
 
-    fn again(self, tour: &Tour<'_>) {
+    /// The target at `at` is the first's. What was seen before it was sent is another's, and is not shown.
+    fn again(self, tour: &Tour<'_>, at: usize) {
+        let own = &tour.plan.steps[at].1;
         let mut progress = tour.call.progress.lock();
-        (progress.target, progress.max_tokens, progress.dropped) =
-            (self.target, self.max_tokens, self.dropped);
+        if self.target.is_some_and(|target| Arc::ptr_eq(&target, own)) {
+            progress.max_tokens = self.max_tokens;
+            progress.dropped = self.dropped;
+        }
+        progress.target = Some(own.clone());
     }
 }
