@@ -7,42 +7,12 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use weir_adapter::testkit::{Case, Report, Whole, case, diff, stream};
+use weir_adapter::testkit::{Case, Report, Whole, case, diff, plain, stream};
 use weir_adapter::{
-    Adapter, Decoder, Descriptor, EncodeError, EncodeOptions, Encoder, ErrorKind, Front, InvalidRequest,
-    Operation, Peek, ProviderError, ReplyForm, Request, WireBody,
+    Adapter, Decoder, Descriptor, EncodeError, EncodeOptions, ErrorKind, Operation, ProviderError, ReplyForm,
+    WireBody,
 };
 use weir_wire::openai;
-
-/// A front whose bodies are OpenAI's form already.
-struct Plain;
-
-impl Front for Plain {
-    fn dialect(&self) -> &'static str {
-        "plain"
-    }
-    fn peek(&self, _: Operation, _: &http::request::Parts, body: &[u8]) -> Result<Peek, InvalidRequest> {
-        let body: Value = serde_json::from_slice(body).expect("JSON");
-        Ok(Peek { model: body["model"].as_str().unwrap_or_default().to_owned(), ..Peek::default() })
-    }
-    fn decode(&self, operation: Operation, body: &[u8]) -> Result<openai::Request, InvalidRequest> {
-        Ok(match operation {
-            Operation::Embeddings => {
-                openai::Request::Embeddings(serde_json::from_slice(body).expect("embeddings"))
-            }
-            _ => openai::Request::Chat(serde_json::from_slice(body).expect("a chat")),
-        })
-    }
-    fn encoder(&self, _: &Request) -> Box<dyn Encoder> {
-        unreachable!("nothing is written to a client here")
-    }
-    fn error(&self, _: u16, _: &openai::Error) -> bytes::Bytes {
-        bytes::Bytes::new()
-    }
-    fn error_event(&self, _: &openai::Error) -> bytes::Bytes {
-        bytes::Bytes::new()
-    }
-}
 
 fn cases(api: &str) -> Vec<Case> {
     let Some(folder) = case::fixtures(env!("CARGO_MANIFEST_DIR")) else {
@@ -64,22 +34,17 @@ fn adapter() -> Arc<dyn Adapter> {
     weir_adapter_cohere::adapter(descriptor)
 }
 
-fn request(operation: Operation, body: &Value) -> Request {
-    let raw = bytes::Bytes::from(serde_json::to_vec(body).expect("JSON"));
-    let head = http::Request::new(()).into_parts().0;
-    let peek = Plain.peek(operation, &head, &raw).expect("reads");
-    Request::new(operation, Arc::new(Plain), raw, peek)
-}
-
 fn decoder(operation: Operation) -> Box<dyn Decoder> {
-    match adapter().reply_form(&request(operation, &json!({"model": "m", "messages": [], "input": "x"}))) {
+    match adapter()
+        .reply_form(&plain::request(operation, &json!({"model": "m", "messages": [], "input": "x"})))
+    {
         ReplyForm::Foreign(decoder) => decoder,
         ReplyForm::Native(_) => panic!("Cohere is nobody's own dialect here"),
     }
 }
 
 fn sent(operation: Operation, body: &Value, model: &str) -> Result<(Value, Vec<String>), EncodeError> {
-    let wire = adapter().encode(&request(operation, body), &EncodeOptions::new(model))?;
+    let wire = adapter().encode(&plain::request(operation, body), &EncodeOptions::new(model))?;
     let WireBody::Bytes(bytes) = &wire.body else { panic!("a body in bytes") };
     Ok((serde_json::from_slice(bytes).expect("JSON"), wire.dropped))
 }

@@ -5,6 +5,7 @@
 //! read the history later (OpenAI takes 40 characters, Anthropic letters, digits, `_` and `-`).
 
 use bytes::Bytes;
+use weir_adapter::ids::digest;
 
 /// How ids made here begin: they do not go back to Gemini, which did not give them.
 const PREFIX: &str = "call_w_";
@@ -56,12 +57,6 @@ impl Ids {
 /// Whether an id was made here.
 pub(crate) fn is_made(id: &str) -> bool {
     id.starts_with(PREFIX)
-}
-
-/// FNV-1a, 64 bits: the same on every machine and in every version. Not for secrets.
-fn digest(bytes: &[u8]) -> String {
-    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    format!("{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix))
 }
 
 #[cfg(test)]

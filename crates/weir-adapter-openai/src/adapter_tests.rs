@@ -184,7 +184,7 @@ fn addresses() {
     assert_eq!(path(&openai, Operation::Chat), "/chat/completions");
     assert_eq!(path(&openai, Operation::Completions), "/completions");
     assert_eq!(path(&openai, Operation::Embeddings), "/embeddings");
-    assert_eq!(path(&provider!("ollama"), Operation::Chat), "/v1/chat/completions");
+    assert_eq!(path(&provider!("ollama-openai"), Operation::Chat), "/v1/chat/completions");
     let file = include_str!("../../../config/providers/azure.yaml");
     assert_eq!(path(&adapter(file), Operation::Embeddings), "/openai/v1/embeddings");
     let dated = adapter(&format!("{file}\napi_version: 2024-10-21\n"));

@@ -85,6 +85,22 @@ impl<'o> EncodeOptions<'o> {
         }
     }
 
+    /// The request with the route's defaults, where the client sent nothing.
+    pub fn with_defaults<'r>(&self, request: &'r openai::chat::Request) -> Cow<'r, openai::chat::Request> {
+        let Some(defaults) = self.defaults.filter(|defaults| !defaults.is_empty()) else {
+            return Cow::Borrowed(request);
+        };
+        let Ok(Value::Object(mut members)) = serde_json::to_value(request) else {
+            return Cow::Borrowed(request);
+        };
+        for (name, value) in defaults {
+            if !members.contains_key(name) {
+                members.insert(name.clone(), value.clone());
+            }
+        }
+        serde_json::from_value(Value::Object(members)).map_or(Cow::Borrowed(request), Cow::Owned)
+    }
+
     /// Usage on, everything else as the client sent it.
     pub fn new(model: &'o str) -> EncodeOptions<'o> {
         EncodeOptions {

@@ -135,7 +135,7 @@ fn long_prompts_and_tiers() {
 #[test]
 fn local_models_are_free_by_name() {
     let catalog = catalog();
-    for provider in ["vllm", "lmstudio", "ollama"] {
+    for provider in ["vllm", "lmstudio", "ollama", "ollama-openai"] {
         let schedule = catalog.schedule("mine", provider, "llama3.2:3b");
         let price = schedule.at(NOW).unwrap();
         assert_eq!(&**price.id(), LOCAL);

@@ -14,18 +14,21 @@ pub enum Provider {
     Anthropic,
     /// Gemini's: `/v1beta/models/{model}:generateContent` and its neighbours.
     Gemini,
-    /// All three, told apart by path; `/v1/models` is Anthropic's when the request has `anthropic-version`.
+    /// Ollama's own: `/api/chat` and its neighbours.
+    Ollama,
+    /// All of them, told apart by path; `/v1/models` is Anthropic's when the request has `anthropic-version`.
     #[default]
     All,
 }
 
 impl Provider {
-    /// The provider of that name: `openai`, `anthropic`, `gemini` or `all`.
+    /// The provider of that name: `openai`, `anthropic`, `gemini`, `ollama` or `all`.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "openai" => Self::OpenAi,
             "anthropic" => Self::Anthropic,
             "gemini" => Self::Gemini,
+            "ollama" => Self::Ollama,
             "all" => Self::All,
             _ => return None,
         })
@@ -37,6 +40,7 @@ impl Provider {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
+            Self::Ollama => "ollama",
             Self::All => "all",
         }
     }

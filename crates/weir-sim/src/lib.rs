@@ -1,6 +1,6 @@
 //! Simulated providers that speak the real wire formats and fail on script.
 //!
-//! One simulator answers as OpenAI, Anthropic or Gemini (or as all three, told apart by path). It is as strict about
+//! One simulator answers as OpenAI, Anthropic, Gemini or Ollama (or as all of them, told apart by path). It is as strict about
 //! requests as the vendors are, counts tokens by a simple rule that anybody can recompute, and keeps a truth log of
 //! what each call would have been billed. It serves three masters: the end-to-end tests and `weir simulate`
 //! ([`Sim::start`]), the gateway's built-in `demo` provider ([`serve_connection`] over any byte stream), and the
@@ -22,6 +22,7 @@ mod conn;
 mod control;
 mod fault;
 mod gemini;
+mod ollama;
 mod openai;
 mod player;
 mod reply;

@@ -10,6 +10,7 @@ pub(crate) enum Vendor {
     OpenAi,
     Anthropic,
     Gemini,
+    Ollama,
 }
 
 impl Vendor {
@@ -18,6 +19,7 @@ impl Vendor {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
+            Self::Ollama => "ollama",
         }
     }
 }
@@ -36,6 +38,10 @@ pub(crate) enum Endpoint {
     Embed(String),
     BatchEmbed(String),
     GeminiCount(String),
+    OllamaChat,
+    OllamaGenerate,
+    OllamaEmbed,
+    Tags,
     Models,
     Model(String),
     Unknown,
@@ -45,13 +51,13 @@ impl Endpoint {
     /// The name in the truth log.
     pub(crate) fn operation(&self) -> &'static str {
         match self {
-            Self::Chat => "chat",
-            Self::Completions => "completions",
-            Self::Embeddings | Self::Embed(_) | Self::BatchEmbed(_) => "embeddings",
+            Self::Chat | Self::OllamaChat => "chat",
+            Self::Completions | Self::OllamaGenerate => "completions",
+            Self::Embeddings | Self::Embed(_) | Self::BatchEmbed(_) | Self::OllamaEmbed => "embeddings",
             Self::Messages => "messages",
             Self::CountTokens | Self::GeminiCount(_) => "count_tokens",
             Self::Generate(_) | Self::StreamGenerate(..) => "generate_content",
-            Self::Models | Self::Model(_) => "models",
+            Self::Models | Self::Model(_) | Self::Tags => "models",
             Self::Unknown => "unknown",
         }
     }
@@ -82,12 +88,14 @@ pub(crate) fn find(
         Provider::OpenAi => Vendor::OpenAi,
         Provider::Anthropic => Vendor::Anthropic,
         Provider::Gemini => Vendor::Gemini,
+        Provider::Ollama => Vendor::Ollama,
         Provider::All => vendor_of(path, headers),
     };
     let endpoint = match vendor {
         Vendor::OpenAi => openai(method, path),
         Vendor::Anthropic => anthropic(method, path),
         Vendor::Gemini => gemini(method, path, query),
+        Vendor::Ollama => ollama(method, path),
     };
     (vendor, endpoint)
 }
@@ -96,6 +104,8 @@ fn vendor_of(path: &str, headers: &HeaderMap) -> Vendor {
     let gemini = path.contains("/v1beta/") && !path.contains("/openai/");
     if gemini {
         Vendor::Gemini
+    } else if path.contains("/api/") {
+        Vendor::Ollama
     } else if path.contains("/messages") || headers.contains_key("anthropic-version") {
         Vendor::Anthropic
     } else {
@@ -160,6 +170,17 @@ fn gemini(method: &Method, path: &str, query: &str) -> Endpoint {
     }
 }
 
+fn ollama(method: &Method, path: &str) -> Endpoint {
+    let Some((_, name)) = path.split_once("/api/") else { return Endpoint::Unknown };
+    match (method.as_str(), name) {
+        ("POST", "chat") => Endpoint::OllamaChat,
+        ("POST", "generate") => Endpoint::OllamaGenerate,
+        ("POST", "embed") => Endpoint::OllamaEmbed,
+        ("GET", "tags") => Endpoint::Tags,
+        _ => Endpoint::Unknown,
+    }
+}
+
 /// Undoes percent encoding; what is not valid stays.
 pub(crate) fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
@@ -208,6 +229,8 @@ mod tests {
         check("POST", path, "key=k", Vendor::Gemini, Endpoint::StreamGenerate(model, false));
         check("GET", "/v1beta/models", "", Vendor::Gemini, Endpoint::Models);
         check("POST", "/v1beta/openai/chat/completions", "", Vendor::OpenAi, Endpoint::Chat);
+        check("POST", "/api/chat", "", Vendor::Ollama, Endpoint::OllamaChat);
+        check("GET", "/api/tags", "", Vendor::Ollama, Endpoint::Tags);
         check("DELETE", "/v1/models/x", "", Vendor::OpenAi, Endpoint::Unknown);
     }
 }

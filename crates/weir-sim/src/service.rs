@@ -18,7 +18,7 @@ use crate::reply::{Outcome, Refusal};
 use crate::route::{Endpoint, Vendor};
 use crate::state::{Captured, SimState};
 use crate::truth::{CallInfo, End, Entry};
-use crate::{anthropic, bench, control, fault, gemini, openai, route, server};
+use crate::{anthropic, bench, control, fault, gemini, ollama, openai, route, server};
 
 /// The header in which the gateway names its attempt.
 pub(crate) const ATTEMPT_HEADER: &str = "x-weir-attempt-id";
@@ -89,7 +89,10 @@ async fn serve(
     {
         behaviour.add_words(&words);
     }
-    let stream = body["stream"] == true || matches!(endpoint, Endpoint::StreamGenerate(..));
+    // Ollama streams unless it is told not to.
+    let unasked =
+        matches!(endpoint, Endpoint::OllamaChat | Endpoint::OllamaGenerate) && body["stream"] != false;
+    let stream = unasked || body["stream"] == true || matches!(endpoint, Endpoint::StreamGenerate(..));
     let mut entry = start_entry(state, head, vendor, endpoint, model, bytes, stream);
     if let Some(delay) = behaviour.delay {
         tokio::time::sleep(delay).await;
@@ -112,6 +115,7 @@ async fn serve(
             Vendor::OpenAi => openai::answer(&call),
             Vendor::Anthropic => anthropic::answer(&call),
             Vendor::Gemini => gemini::answer(&call),
+            Vendor::Ollama => ollama::answer(&call),
         },
     };
     Ok(finish(outcome, vendor, &behaviour, conn, entry))
@@ -149,7 +153,7 @@ fn start_entry(
     stream: bool,
 ) -> Option<Entry> {
     let log = state.truth.as_ref()?;
-    if matches!(endpoint, Endpoint::Models | Endpoint::Model(_)) {
+    if matches!(endpoint, Endpoint::Models | Endpoint::Model(_) | Endpoint::Tags) {
         return None;
     }
     let info = CallInfo {
@@ -210,6 +214,7 @@ fn error(vendor: Vendor, status: u16, message: &str) -> Refusal {
         Vendor::OpenAi => openai::error::by_status(status, message),
         Vendor::Anthropic => anthropic::error::by_status(status, message),
         Vendor::Gemini => gemini::error::by_status(status, message),
+        Vendor::Ollama => ollama::error::refusal(status, message),
     }
 }
 
@@ -220,5 +225,6 @@ fn invalid_json(vendor: Vendor) -> Refusal {
         }
         Vendor::Anthropic => anthropic::error::invalid("The request body is not valid JSON"),
         Vendor::Gemini => gemini::error::invalid("Invalid JSON payload received. Unexpected token."),
+        Vendor::Ollama => ollama::error::invalid("invalid character in the request's JSON"),
     }
 }

@@ -14,6 +14,7 @@ pub const ADAPTERS: &[(&str, MakeAdapter)] = &[
     ("anthropic", weir_adapter_anthropic::adapter),
     ("cohere", weir_adapter_cohere::adapter),
     ("gemini", weir_adapter_gemini::adapter),
+    ("ollama", weir_adapter_ollama::adapter),
 ];
 
 /// Fronts by dialect.

@@ -29,10 +29,12 @@ pub struct Bench {
     pub books: String,
 }
 
-/// A `weir.yaml` with the three providers at `sim`, and `more` behind it.
+/// A `weir.yaml` with the three providers at `sim`, and `more` behind it, in which `{sim}` is the simulator's address. What
+/// is indented at its beginning names further providers.
 pub fn config(sim: &str, more: &str) -> String {
     format!(
-        "providers:\n  openai: {{ base_url: \"{sim}/v1\", api_key: sim-key }}\n  anthropic: {{ base_url: \"{sim}\", api_key: sim-key }}\n  gemini: {{ base_url: \"{sim}\", api_key: sim-key }}\n{more}"
+        "providers:\n  openai: {{ base_url: \"{sim}/v1\", api_key: sim-key }}\n  anthropic: {{ base_url: \"{sim}\", api_key: sim-key }}\n  gemini: {{ base_url: \"{sim}\", api_key: sim-key }}\n{}",
+        more.replace("{sim}", sim)
     )
 }
 

@@ -21,26 +21,12 @@ const SILENT: &[&str] = &["models", "provider", "safety_identifier", "usage", "t
 /// What a call becomes. See [`weir_adapter::Adapter::encode`].
 pub(crate) fn encode(request: &Request, options: &EncodeOptions<'_>) -> Result<WireRequest, EncodeError> {
     match request.typed()? {
-        openai::Request::Chat(request) => chat(&with_defaults(request, options), options),
+        openai::Request::Chat(request) => chat(&options.with_defaults(request), options),
         openai::Request::Embeddings(request) => embeddings::encode(request, options),
         openai::Request::Completions(_) => {
             Err(EncodeError::unsupported("model", "this provider has chat, but no text completions"))
         }
     }
-}
-
-/// The route's defaults, where the client sent nothing.
-fn with_defaults(request: &chat::Request, options: &EncodeOptions<'_>) -> chat::Request {
-    let Some(defaults) = options.defaults.filter(|defaults| !defaults.is_empty()) else {
-        return request.clone();
-    };
-    let Ok(Value::Object(mut members)) = serde_json::to_value(request) else { return request.clone() };
-    for (name, value) in defaults {
-        if !members.contains_key(name) {
-            members.insert(name.clone(), value.clone());
-        }
-    }
-    serde_json::from_value(Value::Object(members)).unwrap_or_else(|_| request.clone())
 }
 
 fn chat(request: &chat::Request, options: &EncodeOptions<'_>) -> Result<WireRequest, EncodeError> {

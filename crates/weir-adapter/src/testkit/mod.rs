@@ -6,6 +6,7 @@
 pub mod case;
 pub mod diff;
 pub mod message;
+pub mod plain;
 pub mod report;
 pub mod stream;
 

@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("weir-adapter-anthropic", &["weir-wire", "weir-adapter"]),
     ("weir-adapter-gemini", &["weir-wire", "weir-adapter"]),
     ("weir-adapter-cohere", &["weir-wire", "weir-adapter"]),
+    ("weir-adapter-ollama", &["weir-wire", "weir-adapter"]),
     ("weir-gateway", &["weir-wire", "weir-catalog", "weir-ledger", "weir-config", "weir-adapter"]),
     ("weir-redis", &["weir-gateway"]),
     ("weir-sim", &[]),
@@ -58,6 +59,7 @@ const PURE: &[&str] = &[
     "weir-adapter-anthropic",
     "weir-adapter-gemini",
     "weir-adapter-cohere",
+    "weir-adapter-ollama",
 ];
 
 /// Each crate of the workspace with the names of its dependencies, without those of its tests.

@@ -93,6 +93,7 @@ const ADAPTERS: &[&str] = &[
     "crates/weir-adapter-anthropic/src",
     "crates/weir-adapter-gemini/src",
     "crates/weir-adapter-cohere/src",
+    "crates/weir-adapter-ollama/src",
 ];
 
 #[test]

@@ -10,6 +10,7 @@ mod bounds;
 mod budget_calls;
 mod budgets;
 mod cache;
+mod dialects;
 mod dropped;
 mod ends;
 mod errors;
