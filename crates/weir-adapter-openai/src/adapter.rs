@@ -48,9 +48,9 @@ impl OpenAi {
             Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
         });
         let auth = match &descriptor.auth {
-            Auth::Bearer => Some(http::header::AUTHORIZATION),
+            Auth::Bearer | Auth::Google => Some(http::header::AUTHORIZATION),
             Auth::Header(name) => HeaderName::from_bytes(name.as_bytes()).ok(),
-            Auth::None => None,
+            Auth::None | Auth::Aws => None,
         };
         OpenAi {
             rules: Rules::new(&descriptor),
@@ -164,11 +164,13 @@ impl Adapter for OpenAi {
         if key.is_empty() {
             return Ok(());
         }
+        let refused = || EncodeError::Credential(key.name.clone());
+        let secret = key.bearer().ok_or_else(refused)?;
         let value = match &self.descriptor.auth {
-            Auth::Bearer => HeaderValue::try_from(format!("Bearer {}", key.secret())),
-            _ => HeaderValue::from_str(key.secret()),
+            Auth::Header(_) => HeaderValue::from_str(&secret),
+            _ => HeaderValue::try_from(format!("Bearer {secret}")),
         };
-        let mut value = value.map_err(|_| EncodeError::Credential(key.name.clone()))?;
+        let mut value = value.map_err(|_| refused())?;
         value.set_sensitive(true);
         request.headers.insert(name, value);
         Ok(())

@@ -44,6 +44,11 @@ pub trait Adapter: Send + Sync {
     /// How the reply to this request is read.
     fn reply_form(&self, request: &Request) -> ReplyForm;
 
+    /// The same where the name of the model at the provider matters: one provider's models may speak several dialects.
+    fn reply_form_of(&self, request: &Request, _model: &str) -> ReplyForm {
+        self.reply_form(request)
+    }
+
     /// What a reply with an error status means. `body` may be cut at 64 KiB.
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError;
 
@@ -152,12 +157,15 @@ impl WireRequest {
             return Ok(());
         }
         let refused = || EncodeError::Credential(key.name.clone());
+        let secret = key.bearer().ok_or_else(refused)?;
         let (name, text) = match auth {
             Auth::None => return Ok(()),
-            Auth::Bearer => (http::header::AUTHORIZATION, format!("Bearer {}", key.secret())),
+            Auth::Bearer | Auth::Google => (http::header::AUTHORIZATION, format!("Bearer {secret}")),
             Auth::Header(name) => {
-                (http::HeaderName::try_from(name.as_str()).map_err(|_| refused())?, key.secret().to_owned())
+                (http::HeaderName::try_from(name.as_str()).map_err(|_| refused())?, secret.into_owned())
             }
+            // Signed over the whole request, by the adapter itself.
+            Auth::Aws => return Err(refused()),
         };
         let mut value = http::HeaderValue::try_from(text).map_err(|_| refused())?;
         value.set_sensitive(true);

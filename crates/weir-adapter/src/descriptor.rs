@@ -25,7 +25,8 @@ pub struct Descriptor {
     pub source: String,
     /// Their date, `YYYY-MM-DD`.
     pub date: String,
-    /// Where it is reached; none for servers that everybody runs at an address of their own.
+    /// Where it is reached, `{region}` standing for the operator's region; none for servers that everybody runs at an
+    /// address of their own. In an adapter's hands: the address that the gateway calls.
     #[serde(default)]
     pub base_url: Option<String>,
     /// Environment variables that hold its key, the usual one first.
@@ -35,6 +36,15 @@ pub struct Descriptor {
     /// in, files leave it out. Read for Azure: `v1` (also where absent) or a date, each with URLs of its own.
     #[serde(default)]
     pub api_version: Option<String>,
+    /// Where it is reached in some regions, instead of `base_url` with its `{region}`.
+    #[serde(default)]
+    pub regional_urls: BTreeMap<String, String>,
+    /// The region that the operator chose (`providers.NAME.region`): the gateway fills it in, files leave it out.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// The project that the operator chose (`providers.NAME.project`), likewise.
+    #[serde(default)]
+    pub project: Option<String>,
     /// How the key is sent.
     pub auth: Auth,
     /// Whether it runs on the user's own machine: needs no key, costs nothing, is looked for at its address.
@@ -63,6 +73,9 @@ pub struct Descriptor {
     /// Whether its streams report usage by themselves.
     #[serde(default)]
     pub stream_usage: StreamUsage,
+    /// Kinds whose rules hold here, too, for these models: they are the same models there. Their rules go first.
+    #[serde(default)]
+    pub inherits: BTreeMap<String, Vec<String>>,
     /// Rules for some of its models: each that matches applies, in order.
     #[serde(default)]
     pub model_rules: Vec<ModelRule>,
@@ -89,6 +102,10 @@ pub enum Auth {
     Bearer,
     /// In a header of this name.
     Header(String),
+    /// Signed with AWS's version 4, by what its chain of credentials finds; a key is sent as `Authorization: Bearer`.
+    Aws,
+    /// `Authorization: Bearer`, by what Google's chain of credentials finds, or a key.
+    Google,
     /// Not at all.
     None,
 }
@@ -251,6 +268,33 @@ pub enum Reasons {
 }
 
 impl Descriptor {
+    /// Puts the rules of the kinds that it inherits from before its own: what holds there for any model, here for the models
+    /// that it names.
+    pub fn inherit<'d>(&mut self, kind: impl Fn(&str) -> Option<&'d Descriptor>) {
+        let mut rules = Vec::new();
+        for (name, models) in std::mem::take(&mut self.inherits) {
+            let Some(kind) = kind(&name) else { continue };
+            rules.push(ModelRule {
+                models: models.clone(),
+                parameters: kind.parameters.clone(),
+                reasoning: Some(kind.reasoning.clone()),
+                messages: Some(kind.messages.clone()),
+                reasons: None,
+                while_reasoning: Parameters::default(),
+                output_limit: None,
+                facts: BTreeMap::new(),
+            });
+            rules.extend(kind.model_rules.iter().cloned().map(|mut rule| {
+                if rule.models.iter().any(|pattern| pattern == "*") {
+                    rule.models.clone_from(&models);
+                }
+                rule
+            }));
+        }
+        rules.append(&mut self.model_rules);
+        self.model_rules = rules;
+    }
+
     /// The rules for `model`, in order.
     pub fn rules<'d>(&'d self, model: &str) -> impl Iterator<Item = &'d ModelRule> + use<'d> {
         let model = model.to_owned();

@@ -1,12 +1,33 @@
 //! Which of a provider's keys goes with the next attempt.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use weir_adapter::Credential;
+use weir_adapter::{Credential, Descriptor};
 
 use crate::routing::affinity::mix;
 use crate::routing::health::{Rests, TargetHealth};
+
+/// Where credentials come from that no file has: the process brings it, as it does I/O.
+pub trait Chains: Send + Sync {
+    /// The chain of a provider that is authorized so (its descriptor's `auth`); `None` where this binary has none.
+    fn open(&self, descriptor: &Descriptor) -> Option<Arc<dyn Chain>>;
+}
+
+/// A chain of credentials: finds one, and renews it ahead of its end as long as somebody holds the chain.
+pub trait Chain: Send + Sync {
+    /// What authorizes; holds nothing before the first [`Chain::wait`].
+    fn credential(&self) -> Credential;
+
+    /// Whether it holds something that has not ended: true for ever once it was, unless renewal fails for long.
+    fn ready(&self) -> bool;
+
+    /// Waits until it is ready. However many wait, one asks.
+    fn wait(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
+}
 
 /// A provider's keys, taken in turn. A dead or throttled one rests.
 #[derive(Debug)]

@@ -355,6 +355,7 @@ pub fn registry() -> Result<Registry, Error> {
         descriptors: data::descriptors()?,
         adapters: ADAPTERS.iter().copied().collect(),
         in_process: std::iter::once(("demo", crate::demo::connect())).collect(),
+        chains: Some(Arc::new(crate::identity::Identities)),
     })
 }
 
@@ -383,7 +384,9 @@ fn providers(
     let variables: Vec<(&str, Vec<&str>)> = registry
         .descriptors
         .values()
-        .filter(|descriptor| !descriptor.local && descriptor.base_url.is_some())
+        .filter(|descriptor| !descriptor.local)
+        // What needs a region can't be found by its key alone.
+        .filter(|descriptor| descriptor.base_url.as_deref().is_some_and(|url| !url.contains("{region}")))
         .filter(|descriptor| !descriptor.environment.is_empty())
         .map(|descriptor| {
             (descriptor.name.as_str(), descriptor.environment.iter().map(String::as_str).collect())

@@ -15,7 +15,11 @@ static MODELS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../config/mod
 /// # Errors
 /// A file that does not read; a test reads each.
 pub fn descriptors() -> Result<IndexMap<String, Descriptor>, ConfigError> {
-    let files: Vec<Descriptor> = parse(&PROVIDERS)?;
+    let mut files: Vec<Descriptor> = parse(&PROVIDERS)?;
+    let plain: Vec<Descriptor> = files.iter().filter(|file| file.inherits.is_empty()).cloned().collect();
+    for file in &mut files {
+        file.inherit(|name| plain.iter().find(|other| other.name == name));
+    }
     Ok(files.into_iter().map(|descriptor| (descriptor.name.clone(), descriptor)).collect())
 }
 

@@ -15,6 +15,7 @@ mod demo;
 mod extract;
 mod handlers;
 mod idempotency;
+mod identity;
 mod listed;
 mod overload;
 mod patience;

@@ -113,6 +113,11 @@ impl Weir {
         self
     }
 
+    /// Gives it a variable of its environment, from its next start on.
+    pub fn set_env(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// With its data in this folder.
     pub fn data_in(mut self, folder: &Path) -> Weir {
         self.data = folder.to_owned();

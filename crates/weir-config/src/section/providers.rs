@@ -29,13 +29,13 @@ pub struct Provider {
     /// Version of the provider's API, where it has several: for azure `v1` or a date such as `2024-10-21`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
-    /// Region of the provider, for kinds that have several.
+    /// Region of the provider, for kinds whose address has one (bedrock: `eu-central-1`; vertex: `europe-west4`, `global`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Organization that calls are booked on, for kinds that know one (openai: `OpenAI-Organization`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
-    /// Project that calls are booked on, for kinds that know one (openai: `OpenAI-Project`).
+    /// Project that calls are booked on, for kinds that know one (openai: `OpenAI-Project`; vertex: the project's id).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
     /// Headers sent with every call to this provider. Their values are treated as secrets.

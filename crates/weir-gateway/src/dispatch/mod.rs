@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
-use weir_adapter::{ProviderError, ReplyForm};
+use weir_adapter::{ErrorKind, ProviderError, ReplyForm};
 use weir_catalog::ServiceTier;
 use weir_ledger::State;
 use weir_wire::openai;
@@ -124,13 +124,20 @@ async fn send(mut encoded: Encoded, account: &mut Account) -> Result<Reply, Unse
     let fail = |error: AttemptError| (error, None);
     let now = SystemTime::now();
     let provider = &target.provider;
+    let deadline = call.progress.lock().deadline.unwrap_or_else(|| call.started + timeouts.total);
+    let limits = Limits { deadline, total: deadline - call.started, cut: call.snapshot.cut.clone() };
+    if let Some(chain) = provider.chain.as_ref().filter(|chain| !chain.ready()) {
+        limits
+            .within(timeouts.first_byte, Wait::FirstByte, chain.wait())
+            .await
+            .map_err(fail)?
+            .map_err(|why| fail(no_credential(&why)))?;
+    }
     provider
         .adapter
         .authorize(&mut encoded.wire, &encoded.credential, now)
         .map_err(|_| fail(AttemptError::Internal("credential")))?;
     own_headers(&mut encoded);
-    let deadline = call.progress.lock().deadline.unwrap_or_else(|| call.started + timeouts.total);
-    let limits = Limits { deadline, total: deadline - call.started, cut: call.snapshot.cut.clone() };
     let until = limits.until(timeouts.first_byte);
     let sent = provider.upstream.send_until(encoded.wire, until);
     let answer = match limits.unless_cut(sent).await.map_err(fail)? {
@@ -151,7 +158,7 @@ async fn send(mut encoded: Encoded, account: &mut Account) -> Result<Reply, Unse
             ProviderError::nonsense("the provider sent a compressed answer that was not asked for").into(),
         ));
     }
-    let form = provider.adapter.reply_form(&call.request);
+    let form = provider.adapter.reply_form_of(&call.request, &target.model);
     if call.request.peek().stream && !is_json(&answer.headers) {
         return stream(&call, answer.body, form, account, timeouts, &limits).await;
     }
@@ -164,6 +171,12 @@ async fn send(mut encoded: Encoded, account: &mut Account) -> Result<Reply, Unse
         return Err(fail(not_streamed(form, &body)));
     }
     whole(&call, body, form, account).map_err(fail)
+}
+
+/// The chain of a provider's credentials found none: another provider may have one. Why is for the log only.
+fn no_credential(why: &str) -> AttemptError {
+    tracing::warn!(why, "no credential for a provider");
+    ProviderError::reported(ErrorKind::Auth, 502, "weir found no credential for the provider").into()
 }
 
 /// The deadline of the whole call, over each single wait.

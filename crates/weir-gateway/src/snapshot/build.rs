@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use indexmap::IndexMap;
 use parking_lot::RwLock;
+use weir_adapter::descriptor::Auth;
 use weir_adapter::{Credential, Descriptor};
 use weir_catalog::Catalog;
 use weir_config::{Config, KeyPath, Problem};
@@ -14,7 +15,7 @@ use weir_ledger::key::KeyHash;
 
 use super::{Keys, MakeAdapter, Provider, Route, Settings, Snapshot, Target, Traits};
 use crate::call::Caller;
-use crate::credentials::Credentials;
+use crate::credentials::{Chain, Chains, Credentials};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::routing::health::Book;
@@ -48,6 +49,8 @@ pub struct Registry {
     pub adapters: HashMap<&'static str, MakeAdapter>,
     /// Kinds that are served in this very process.
     pub in_process: HashMap<&'static str, InProcess>,
+    /// Credentials that no file has.
+    pub chains: Option<Arc<dyn Chains>>,
 }
 
 /// Everything that is wrong.
@@ -213,17 +216,20 @@ fn provider(
         ));
         return None;
     };
-    let Some(base_url) =
-        entry.base_url.as_ref().map(|url| url.as_str().to_owned()).or_else(|| descriptor.base_url.clone())
-    else {
-        problems.push(Problem::at(
-            at("base_url"),
-            format!("`{kind}` needs a `base_url`: it has no address of its own"),
-        ));
-        return None;
-    };
+    let base_url = base_url(entry, descriptor)
+        .map_err(|(key, why)| problems.push(Problem::at(at(key), format!("`{kind}` {why}"))))
+        .ok()?;
     let mut descriptor = descriptor.clone();
     descriptor.api_version.clone_from(&entry.api_version);
+    descriptor.region.clone_from(&entry.region);
+    descriptor.project.clone_from(&entry.project);
+    place(&mut descriptor)
+        .map_err(|key| problems.push(Problem::at(at(key), format!("`{kind}` needs a `{key}`"))))
+        .ok()?;
+    descriptor.base_url = Some(base_url.clone());
+    let (credentials, chain) = credentials(parts, entry, &descriptor)
+        .map_err(|why| problems.push(Problem::at(at("api_key"), format!("`{kind}` {why}"))))
+        .ok()?;
     let config = UpstreamConfig {
         base_url,
         connect_timeout,
@@ -245,7 +251,8 @@ fn provider(
         adapter: make(descriptor.clone()),
         descriptor,
         upstream,
-        credentials: credentials(entry),
+        credentials,
+        chain,
         health: Book::default(),
         headers,
         entry: entry.clone(),
@@ -262,13 +269,58 @@ fn connect_timeout(config: &Config, provider: &str) -> Duration {
     own.unwrap_or_else(|| weir_config::Timeouts::default().connect.get())
 }
 
-fn credentials(entry: &weir_config::Provider) -> Credentials {
+/// Where the provider is reached; else the key that is missing, and why it is needed.
+fn base_url(
+    entry: &weir_config::Provider,
+    descriptor: &Descriptor,
+) -> Result<String, (&'static str, &'static str)> {
+    if let Some(url) = &entry.base_url {
+        return Ok(url.as_str().to_owned());
+    }
+    if let Some(url) = entry.region.as_ref().and_then(|region| descriptor.regional_urls.get(region)) {
+        return Ok(url.clone());
+    }
+    let url = descriptor.base_url.as_deref();
+    let url = url.ok_or(("base_url", "needs a `base_url`: it has no address of its own"))?;
+    match (url.contains("{region}"), &entry.region) {
+        (false, _) => Ok(url.to_owned()),
+        (true, Some(region)) => Ok(url.replace("{region}", region)),
+        (true, None) => Err(("region", "needs a `region`, or a `base_url`")),
+    }
+}
+
+/// Puts region and project into the paths; else the key that is missing.
+fn place(descriptor: &mut Descriptor) -> Result<(), &'static str> {
+    for (key, value) in [("region", &descriptor.region), ("project", &descriptor.project)] {
+        let slot = format!("{{{key}}}");
+        for path in descriptor.paths.values_mut().filter(|path| path.contains(&slot)) {
+            *path = path.replace(&slot, value.as_deref().ok_or(key)?);
+        }
+    }
+    Ok(())
+}
+
+/// The keys as written; without any, what a chain finds, for kinds that have one.
+#[expect(clippy::type_complexity, reason = "both are made in one place and taken apart at once")]
+fn credentials(
+    parts: &Parts<'_>,
+    entry: &weir_config::Provider,
+    descriptor: &Descriptor,
+) -> Result<(Credentials, Option<Arc<dyn Chain>>), &'static str> {
     let keys: Vec<&weir_config::Secret> = entry.keys().collect();
+    if keys.is_empty() && matches!(descriptor.auth, Auth::Aws | Auth::Google) {
+        if descriptor.auth == Auth::Aws && descriptor.region.is_none() {
+            return Err("signs for a region: set `region`, or an `api_key`");
+        }
+        let chain = parts.registry.chains.as_ref().and_then(|chains| chains.open(descriptor));
+        let chain =
+            chain.ok_or("needs an `api_key`: this binary was built without its chain of credentials")?;
+        return Ok((Credentials::new(vec![chain.credential()]), Some(chain)));
+    }
     let name =
         |index: usize| if keys.len() == 1 { "api_key".to_owned() } else { format!("api_keys[{index}]") };
-    Credentials::new(
-        keys.iter().enumerate().map(|(index, key)| Credential::new(name(index), key.expose())).collect(),
-    )
+    let keys = keys.iter().enumerate().map(|(index, key)| Credential::new(name(index), key.expose()));
+    Ok((Credentials::new(keys.collect()), None))
 }
 
 fn headers(
@@ -279,7 +331,9 @@ fn headers(
 ) -> Option<Vec<(HeaderName, HeaderValue)>> {
     let fixed = descriptor.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let organization = entry.organization.iter().map(|value| ("openai-organization", value.as_str()));
-    let project = entry.project.iter().map(|value| ("openai-project", value.as_str()));
+    // Elsewhere the project stands in the path.
+    let named = entry.project.iter().filter(|_| descriptor.auth != Auth::Google);
+    let project = named.map(|value| ("openai-project", value.as_str()));
     let own = entry.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
     let mut headers = Vec::new();
     for (name, value) in fixed.chain(organization).chain(project).chain(own) {

@@ -48,6 +48,8 @@ fn row(page: &mut String, kind: &Descriptor, models: usize) {
         Auth::Bearer => "bearer".to_owned(),
         Auth::Header(name) => format!("`{name}`"),
         Auth::None => "none".to_owned(),
+        Auth::Aws => "bearer, or AWS's chain".to_owned(),
+        Auth::Google => "bearer, or Google's chain".to_owned(),
     };
     let operations: Vec<String> = kind.operations.iter().map(ToString::to_string).collect();
     let variables: Vec<String> = kind.environment.iter().map(|name| format!("`{name}`")).collect();

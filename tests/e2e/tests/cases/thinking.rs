@@ -175,7 +175,7 @@ fn messages_body(model: &str, stream: bool, messages: &[Value]) -> Value {
 }
 
 /// The content blocks as a client keeps them.
-fn blocks(answer: &Answer, stream: bool) -> Vec<Value> {
+pub(super) fn blocks(answer: &Answer, stream: bool) -> Vec<Value> {
     assert_eq!(answer.status, 200, "{}", answer.text());
     if !stream {
         return answer.json()["content"].as_array().unwrap().clone();
