@@ -188,10 +188,10 @@ impl Adapter for OpenAi {
             return Ok(());
         }
         let value = match &self.descriptor.auth {
-            Auth::Bearer => HeaderValue::try_from(format!("Bearer {}", key.secret())),
+            Auth::Bearer => HeaderValue::try_from(["Bearer ", key.secret()].concat()),
             _ => HeaderValue::from_str(key.secret()),
         };
-        let mut value = value.map_err(|_| EncodeError::Credential(key.name.clone()))?;
+        let mut value = value.map_err(|_| EncodeError::Credential(key.name.to_string()))?;
         value.set_sensitive(true);
         request.headers.insert(name, value);
         Ok(())

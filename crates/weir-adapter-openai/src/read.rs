@@ -124,7 +124,9 @@ impl Reader for NativeReader {
         self.begun = true;
         self.done = true;
         let usage_end = self.read_usage(body, &members);
-        let output_bytes = if self.operation == Operation::Embeddings { 0 } else { spoken(answers) };
+        // Only where there is no usage does it matter how much was said.
+        let counted = self.usage.is_some() || self.operation == Operation::Embeddings;
+        let output_bytes = if counted { 0 } else { spoken(answers) };
         Ok(Glance { semantic: true, usage_end, output_bytes, ..Glance::default() })
     }
 

@@ -152,7 +152,7 @@ impl WireRequest {
         if key.is_empty() {
             return Ok(());
         }
-        let refused = || EncodeError::Credential(key.name.clone());
+        let refused = || EncodeError::Credential(key.name.to_string());
         let (name, text) = match auth {
             Auth::None => return Ok(()),
             Auth::Bearer => (http::header::AUTHORIZATION, format!("Bearer {}", key.secret())),

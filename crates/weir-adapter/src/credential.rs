@@ -1,18 +1,19 @@
 //! What authorizes weir at a provider.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A provider's key. Prints as `[redacted]`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credential {
     /// Its name in rows and metrics: never the key itself.
-    pub name: String,
+    pub name: Arc<str>,
     secret: String,
 }
 
 impl Credential {
     /// A key under a name.
-    pub fn new(name: impl Into<String>, secret: impl Into<String>) -> Credential {
+    pub fn new(name: impl Into<Arc<str>>, secret: impl Into<String>) -> Credential {
         Credential { name: name.into(), secret: secret.into() }
     }
 

@@ -302,6 +302,13 @@ impl Scaled {
         };
         if fraction != 0 {
             let mut left = digits;
+            if let Ok(mut small) = u64::try_from(fraction) {
+                while small % 10 == 0 {
+                    small /= 10;
+                    left -= 1;
+                }
+                fraction = u128::from(small);
+            }
             while fraction % 10 == 0 {
                 fraction /= 10;
                 left -= 1;
@@ -317,21 +324,17 @@ impl Scaled {
     /// Writes `number` before `at`, with `least` digits at least; where it begins.
     fn put(&mut self, number: u128, mut at: usize, least: usize) -> usize {
         let end = at;
-        let mut left = number;
-        while left > 0 || end - at < least {
-            let digit = match u64::try_from(left) {
-                Ok(small) => {
-                    left = u128::from(small / 10);
-                    small % 10
-                }
-                Err(_) => {
-                    let digit = (left % 10) as u64;
-                    left /= 10;
-                    digit
-                }
-            };
+        let mut large = number;
+        while large > u128::from(u64::MAX) {
             at -= 1;
-            self.0[at] = b'0' + digit as u8;
+            self.0[at] = b'0' + (large % 10) as u8;
+            large /= 10;
+        }
+        let mut left = large as u64;
+        while left > 0 || end - at < least {
+            at -= 1;
+            self.0[at] = b'0' + (left % 10) as u8;
+            left /= 10;
         }
         at
     }

@@ -13,6 +13,7 @@ pub mod cut;
 pub mod dispatch;
 pub mod error;
 pub mod errors;
+pub mod gather;
 pub mod layers;
 pub mod limits;
 pub mod meter;

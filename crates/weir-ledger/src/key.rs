@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest;
 use subtle::ConstantTimeEq;
 
 /// How every key that weir makes begins.
@@ -71,7 +71,9 @@ pub fn masked(key: &str) -> String {
 impl KeyHash {
     /// The hash of a key.
     pub fn of(key: &str) -> KeyHash {
-        KeyHash(Sha256::digest(key.as_bytes()).into())
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, key.as_bytes()).as_ref());
+        KeyHash(hash)
     }
 
     /// The hash that was stored as these bytes.

@@ -160,6 +160,12 @@ impl Ledger {
         spool.durability() != Durability::Strict || spool.wait_synced(position, STRICT_PATIENCE).await
     }
 
+    /// Gives gathered records to the system: to be called before anything leaves that they vouch for. Where the disk
+    /// refuses, they are kept in memory, and calls are refused meanwhile.
+    pub fn flush_gathered(&self) {
+        drop(self.inner.spool.flush_gathered());
+    }
+
     /// Whether answers have to wait for [`Ledger::strict_wait`].
     pub fn is_strict(&self) -> bool {
         self.inner.spool.durability() == Durability::Strict

@@ -27,7 +27,7 @@ pub use memory::MemoryStore;
 pub use row::{
     AttemptId, AttemptRow, Cache, CallId, CallRow, End, Facts, Micros, Open, State, Text, UsageSource,
 };
-pub use spool::{Durability, OpenError, Position};
+pub use spool::{Durability, OpenError, Position, Write};
 pub use stats::{Health, LedgerStats, StatsView};
 pub use store::{
     Answer, Batch, CallColumn, CallFilter, CallRecord, Fault, Group, Mismatch, Page, Recent, Spend,

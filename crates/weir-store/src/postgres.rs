@@ -29,7 +29,7 @@ use crate::migrate;
 use crate::query::{self, Arg, Database, Dialect};
 use crate::recent;
 use crate::rollup::{BY, DAILY, Replayed, Rollup};
-use crate::rows::{ATTEMPTS, CALLS, Cell, Column, Columns, Kind, attempt_cells, call_cells};
+use crate::rows::{ATTEMPTS, CALLS, Cell, Column, Columns, Kind, cells, put_attempt, put_call};
 use crate::{spend, totals};
 
 /// How Postgres is used.
@@ -149,7 +149,7 @@ async fn write_on(connection: &mut PgConnection, batch: &Batch) -> Result<Writte
     let mut tx = connection.begin().await?;
     let mut old = Replayed::default();
     if !batch.calls.is_empty() {
-        let rows: Vec<_> = batch.calls.iter().map(call_cells).collect();
+        let rows: Vec<_> = batch.calls.iter().map(|row| cells(put_call, row)).collect();
         let sql = insert("calls", &CALLS, "ON CONFLICT DO NOTHING RETURNING \"id\"::text");
         let new = bound(sql, &CALLS, rows).fetch_all(&mut *tx).await?;
         if new.len() < batch.calls.len() {
@@ -160,7 +160,7 @@ async fn write_on(connection: &mut PgConnection, batch: &Batch) -> Result<Writte
         }
     }
     if !batch.attempts.is_empty() {
-        let rows: Vec<_> = batch.attempts.iter().map(attempt_cells).collect();
+        let rows: Vec<_> = batch.attempts.iter().map(|row| cells(put_attempt, row)).collect();
         let sql = insert("attempts", &ATTEMPTS, "ON CONFLICT DO NOTHING RETURNING \"call_id\"::text, \"n\"");
         let new = bound(sql, &ATTEMPTS, rows).fetch_all(&mut *tx).await?;
         if new.len() < batch.attempts.len() {
@@ -210,14 +210,14 @@ fn insert(table: &str, columns: &[Column], conflict: &str) -> String {
 }
 
 /// Turns rows into columns and binds them.
-fn bound<'q>(sql: String, columns: &[Column], rows: Vec<Vec<Cell<'_>>>) -> Query<'q, Postgres, PgArguments> {
+fn bound<'q>(sql: String, columns: &[Column], rows: Vec<Vec<Cell>>) -> Query<'q, Postgres, PgArguments> {
     let mut numbers: Vec<Vec<Option<i64>>> = vec![Vec::new(); columns.len()];
     let mut texts: Vec<Vec<Option<String>>> = vec![Vec::new(); columns.len()];
     for row in rows {
         for (at, cell) in row.into_iter().enumerate() {
             match cell {
                 Cell::Int(value) => numbers[at].push(value),
-                Cell::Text(value) => texts[at].push(value.map(String::from)),
+                Cell::Text(value) => texts[at].push(value),
             }
         }
     }

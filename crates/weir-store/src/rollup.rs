@@ -117,7 +117,7 @@ impl<'a> Rollup<'a> {
     }
 
     /// The lines of `spend_daily`.
-    pub(crate) fn daily(&self) -> Vec<Vec<Cell<'a>>> {
+    pub(crate) fn daily(&self) -> Vec<Vec<Cell>> {
         let line = |((day, key), numbers): (&(i64, Dimensions<'a>), &Numbers)| {
             cells(vec![Cell::Int(Some(*day))], key, numbers)
         };
@@ -125,7 +125,7 @@ impl<'a> Rollup<'a> {
     }
 
     /// The lines of `spend_by`.
-    pub(crate) fn by(&self) -> Vec<Vec<Cell<'a>>> {
+    pub(crate) fn by(&self) -> Vec<Vec<Cell>> {
         let lines = self.by.iter().map(|((kind, day, value, key), numbers)| {
             cells(vec![text(kind), Cell::Int(Some(*day)), text(value)], key, numbers)
         });
@@ -133,14 +133,14 @@ impl<'a> Rollup<'a> {
     }
 }
 
-fn cells<'a>(mut cells: Vec<Cell<'a>>, key: &Dimensions<'a>, numbers: &Numbers) -> Vec<Cell<'a>> {
+fn cells(mut cells: Vec<Cell>, key: &Dimensions<'_>, numbers: &Numbers) -> Vec<Cell> {
     cells.extend(key.iter().map(|value| text(value)));
     cells.extend(numbers.iter().map(|number| Cell::Int(Some(*number))));
     cells
 }
 
-fn text(value: &str) -> Cell<'_> {
-    Cell::Text(Some(value.into()))
+fn text(value: &str) -> Cell {
+    Cell::Text(Some(value.to_owned()))
 }
 
 fn of_call(row: &CallRow) -> Numbers {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use uuid::fmt::Hyphenated;
 use weir_ledger::{AttemptRow, Cache, CallId, CallRow, End, Facts, State, Text, UsageSource};
 use weir_wire::usage::{TOKEN_CLASSES, Unit, Usage};
 
@@ -22,9 +23,25 @@ pub(crate) type Column = (&'static str, Kind);
 
 /// A value on its way into a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Cell<'a> {
+pub(crate) enum Cell {
     Int(Option<i64>),
-    Text(Option<Cow<'a, str>>),
+    Text(Option<String>),
+}
+
+/// Takes the values of rows, column by column.
+pub(crate) trait Cells {
+    fn int(&mut self, value: Option<i64>);
+    fn text(&mut self, value: Option<&str>);
+}
+
+impl Cells for Vec<Cell> {
+    fn int(&mut self, value: Option<i64>) {
+        self.push(Cell::Int(value));
+    }
+
+    fn text(&mut self, value: Option<&str>) {
+        self.push(Cell::Text(value.map(str::to_owned)));
+    }
 }
 
 /// No provider counts a single call higher; more would make sums overflow.
@@ -116,77 +133,66 @@ pub(crate) const ATTEMPTS: [Column; 34] = {
 
 // === writing ===
 
-pub(crate) fn call_cells(row: &CallRow) -> Vec<Cell<'_>> {
+/// The values of a call, by the order of `CALLS`.
+pub(crate) fn put_call(row: &CallRow, to: &mut impl Cells) {
     let facts = &row.facts;
-    let mut cells = Vec::with_capacity(CALLS.len());
-    cells.extend([
-        owned(row.id.to_string()),
-        int(row.id.day()),
-        text(&facts.request_id),
-        int(facts.started_at),
-        int(row.ended_at),
-        text(&facts.key),
-        opt_text(&facts.team),
-        opt_text(&facts.user),
-        opt_text(&facts.session),
-        tags(&facts.tags),
-        text(&facts.dialect),
-        text(&facts.operation),
-        text(&facts.route),
-        opt_text(&row.provider),
-        opt_text(&row.model),
-        int(i64::from(facts.stream)),
-        int(i64::from(row.status)),
-        text(row.end.name()),
-        int(i64::from(row.attempts)),
-        text(row.cache.name()),
-    ]);
-    push_usage(&mut cells, &row.usage);
-    cells.extend([
-        text(row.usage_source.name()),
-        opt_text(&row.price_id),
-        Cell::Int(row.cost_nanousd),
-        Cell::Int(row.cache_saved_nanousd),
-        Cell::Int(row.ttft_ms.map(count)),
-        int(count(row.duration_ms)),
-        int(count(row.overhead_us)),
-        opt_text(&row.error_code),
-    ]);
-    cells
+    to.text(Some(row.id.0.hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH])));
+    to.int(Some(row.id.day()));
+    to.text(Some(&facts.request_id));
+    to.int(Some(facts.started_at));
+    to.int(Some(row.ended_at));
+    put_caller(facts, to);
+    to.text(Some(&facts.dialect));
+    to.text(Some(&facts.operation));
+    to.text(Some(&facts.route));
+    to.text(row.provider.as_deref());
+    to.text(row.model.as_deref());
+    to.int(Some(i64::from(facts.stream)));
+    to.int(Some(i64::from(row.status)));
+    to.text(Some(row.end.name()));
+    to.int(Some(i64::from(row.attempts)));
+    to.text(Some(row.cache.name()));
+    put_usage(&row.usage, to);
+    to.text(Some(row.usage_source.name()));
+    to.text(row.price_id.as_deref());
+    to.int(row.cost_nanousd);
+    to.int(row.cache_saved_nanousd);
+    to.int(row.ttft_ms.map(count));
+    to.int(Some(count(row.duration_ms)));
+    to.int(Some(count(row.overhead_us)));
+    to.text(row.error_code.as_deref());
 }
 
-pub(crate) fn attempt_cells(row: &AttemptRow) -> Vec<Cell<'_>> {
+/// The values of an attempt, by the order of `ATTEMPTS`.
+pub(crate) fn put_attempt(row: &AttemptRow, to: &mut impl Cells) {
     let facts = &row.facts;
-    let mut cells = Vec::with_capacity(ATTEMPTS.len());
-    cells.extend([
-        owned(row.id.call.to_string()),
-        int(i64::from(row.id.n)),
-        int(row.id.call.day()),
-        int(row.started_at),
-        int(row.ended_at),
-        text(&facts.key),
-        opt_text(&facts.team),
-        opt_text(&facts.user),
-        opt_text(&facts.session),
-        tags(&facts.tags),
-        text(&facts.route),
-        text(&row.provider),
-        text(&row.model),
-        opt_text(&row.credential),
-        text(row.state.name()),
-        Cell::Int(row.upstream_status.map(i64::from)),
-        opt_text(&row.upstream_request_id),
-    ]);
-    push_usage(&mut cells, &row.usage);
-    cells.extend([
-        text(row.usage_source.name()),
-        opt_text(&row.reason),
-        opt_text(&row.price_id),
-        Cell::Int(row.cost_nanousd),
-        Cell::Int(row.ttft_ms.map(count)),
-        int(count(row.duration_ms)),
-        opt_text(&row.error_code),
-    ]);
+    to.text(Some(row.id.call.0.hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH])));
+    to.int(Some(i64::from(row.id.n)));
+    to.int(Some(row.id.call.day()));
+    to.int(Some(row.started_at));
+    to.int(Some(row.ended_at));
+    put_caller(facts, to);
+    to.text(Some(&facts.route));
+    to.text(Some(&row.provider));
+    to.text(Some(&row.model));
+    to.text(row.credential.as_deref());
+    to.text(Some(row.state.name()));
+    to.int(row.upstream_status.map(i64::from));
+    to.text(row.upstream_request_id.as_deref());
+    put_usage(&row.usage, to);
+    to.text(Some(row.usage_source.name()));
+    to.text(row.reason.as_deref());
+    to.text(row.price_id.as_deref());
+    to.int(row.cost_nanousd);
+    to.int(row.ttft_ms.map(count));
+    to.int(Some(count(row.duration_ms)));
+    to.text(row.error_code.as_deref());
+}
+
+/// A row's values, apart.
+pub(crate) fn cells<R>(put: impl FnOnce(&R, &mut Vec<Cell>), row: &R) -> Vec<Cell> {
+    let mut cells = Vec::with_capacity(CALLS.len());
+    put(row, &mut cells);
     cells
 }
 
@@ -195,35 +201,27 @@ pub(crate) fn count(count: u64) -> i64 {
     count.min(MOST) as i64
 }
 
-fn push_usage<'a>(cells: &mut Vec<Cell<'a>>, usage: &Usage) {
-    cells.extend(TOKEN_CLASSES.iter().map(|class| int(count(usage.tokens(*class)))));
+/// Who called, as both kinds of rows have it.
+fn put_caller(facts: &Facts, to: &mut impl Cells) {
+    to.text(Some(&facts.key));
+    to.text(facts.team.as_deref());
+    to.text(facts.user.as_deref());
+    to.text(facts.session.as_deref());
+    let tags = &facts.tags;
+    let json = (!tags.is_empty()).then(|| serde_json::to_string(tags).expect("strings are plain JSON"));
+    to.text(json.as_deref());
+}
+
+fn put_usage(usage: &Usage, to: &mut impl Cells) {
+    for class in TOKEN_CLASSES {
+        to.int(Some(count(usage.tokens(class))));
+    }
     let mut units = Usage::new();
     for ((class, unit), count) in usage.iter().filter(|((_, unit), _)| *unit != Unit::Token) {
         units.set_in(class, unit, count);
     }
     let json = (!units.is_empty()).then(|| serde_json::to_string(&units).expect("counts are plain JSON"));
-    cells.push(Cell::Text(json.map(Cow::Owned)));
-}
-
-fn tags<'a>(tags: &[Text]) -> Cell<'a> {
-    let json = (!tags.is_empty()).then(|| serde_json::to_string(tags).expect("strings are plain JSON"));
-    Cell::Text(json.map(Cow::Owned))
-}
-
-fn int<'a>(value: i64) -> Cell<'a> {
-    Cell::Int(Some(value))
-}
-
-fn text(value: &str) -> Cell<'_> {
-    Cell::Text(Some(Cow::Borrowed(value)))
-}
-
-fn owned<'a>(value: String) -> Cell<'a> {
-    Cell::Text(Some(Cow::Owned(value)))
-}
-
-fn opt_text(value: &Option<Text>) -> Cell<'_> {
-    Cell::Text(value.as_deref().map(Cow::Borrowed))
+    to.text(json.as_deref());
 }
 
 // === reading ===
@@ -402,7 +400,7 @@ mod tests {
 
     use super::*;
 
-    impl Columns for Vec<Cell<'_>> {
+    impl Columns for Vec<Cell> {
         fn int(&self, at: usize) -> Taken<Option<i64>> {
             let Cell::Int(value) = &self[at] else { panic!("column {at} is text") };
             Ok(*value)
@@ -410,7 +408,7 @@ mod tests {
 
         fn text(&self, at: usize) -> Taken<Option<String>> {
             let Cell::Text(value) = &self[at] else { panic!("column {at} is a number") };
-            Ok(value.as_deref().map(str::to_owned))
+            Ok(value.clone())
         }
     }
 
@@ -421,10 +419,10 @@ mod tests {
         facts.session = Some("s".into());
         let attempt = sample::settled(&sample::open(CallId::at(9, &[1; 10]), 3, &Arc::new(facts)), 77);
         let call = sample::finished(&attempt);
-        let cells = call_cells(&call);
+        let cells = super::cells(put_call, &call);
         assert_eq!(cells.len(), CALLS.len());
         assert_eq!(Take::new(&cells).call().unwrap(), call);
-        let cells = attempt_cells(&attempt);
+        let cells = super::cells(put_attempt, &attempt);
         assert_eq!(cells.len(), ATTEMPTS.len());
         assert_eq!(Take::new(&cells).attempt(&attempt.facts).unwrap(), attempt);
     }
@@ -433,7 +431,8 @@ mod tests {
     fn each_cell_fits_its_column() {
         let attempt = sample::settled(&sample::open(CallId::at(9, &[1; 10]), 3, &sample::facts(5)), 77);
         let call = sample::finished(&attempt);
-        let pairs = CALLS.iter().zip(call_cells(&call)).chain(ATTEMPTS.iter().zip(attempt_cells(&attempt)));
+        let pairs =
+            CALLS.iter().zip(cells(put_call, &call)).chain(ATTEMPTS.iter().zip(cells(put_attempt, &attempt)));
         for ((name, kind), cell) in pairs {
             assert_eq!(matches!(cell, Cell::Int(_)), matches!(kind, Kind::Int | Kind::Bool), "{name}");
         }

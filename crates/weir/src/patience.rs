@@ -7,7 +7,8 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,8 +17,10 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
+use weir_gateway::gather::Gather;
 use weir_gateway::meter::Meter;
 use weir_gateway::{Cut, WriteWatch};
+use weir_ledger::Ledger;
 
 /// The patience with answers that bring none of their own: the default of `timeouts.write`.
 pub const USUAL: Duration = Duration::from_secs(30);
@@ -28,12 +31,22 @@ pub struct Patient<IO> {
     watch: Arc<WriteWatch>,
     /// Runs while the client takes nothing.
     stuck: Option<Pin<Box<Sleep>>>,
+    gather: Gather,
+    ledger: Ledger,
 }
 
 impl<IO> Patient<IO> {
-    /// Over a connection; `watch` holds its patience, and learns when it is over.
-    pub fn new(inner: IO, watch: Arc<WriteWatch>) -> Patient<IO> {
-        Patient { inner, watch, stuck: None }
+    /// Over a connection; `watch` holds its patience, and learns when it is over. What leaves over it is in `ledger`.
+    pub fn new(inner: IO, watch: Arc<WriteWatch>, ledger: Ledger) -> Patient<IO> {
+        Patient { inner, watch, stuck: None, gather: Gather::default(), ledger }
+    }
+
+    /// Ready when it is time to write, and what the bytes vouch for is written.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.gather.poll(cx));
+        self.gather.sent();
+        self.ledger.flush_gathered();
+        Poll::Ready(())
     }
 
     fn judge<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
@@ -43,7 +56,7 @@ impl<IO> Patient<IO> {
         }
         let watch = &self.watch;
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(watch.patience())));
-        std::task::ready!(stuck.as_mut().poll(cx));
+        ready!(stuck.as_mut().poll(cx));
         self.watch.give_up();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
@@ -61,6 +74,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Patient<IO> {
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Patient<IO> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_turn(cx));
         let written = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.judge(written, cx)
     }
@@ -84,6 +98,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Patient<IO> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_turn(cx));
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
         self.judge(written, cx)
     }
@@ -95,6 +110,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Patient<IO> {
 #[derive(Default)]
 pub struct Streams {
     all: Mutex<Vec<Arc<Mutex<Stream>>>>,
+    /// There has been one.
+    watched: AtomicBool,
     came: Notify,
 }
 
@@ -120,8 +137,14 @@ impl Streams {
         let stream = Stream { meter: Some(meter), watch, offered: Some(Instant::now()), waker: None };
         let stream = Arc::new(Mutex::new(stream));
         self.all.lock().push(stream.clone());
+        self.watched.store(true, Ordering::Relaxed);
         self.came.notify_one();
         Watched(stream)
+    }
+
+    /// Whether [`Streams::look_after`] has anything to look after.
+    pub fn are_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
     }
 
     /// Gives up answers that stand still, for as long as the connection lives. When the process ends, all are woken

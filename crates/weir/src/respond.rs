@@ -126,8 +126,11 @@ fn call_headers(headers: &mut HeaderMap, call: &Call) {
     let overhead = call.overhead(Instant::now());
     let progress = call.progress.lock();
     if let Some(target) = &progress.target {
-        set(headers, WEIR_PROVIDER, &target.provider.name);
-        set(headers, WEIR_MODEL, &target.model);
+        for (name, value) in [WEIR_PROVIDER, WEIR_MODEL].into_iter().zip(&target.shown) {
+            if let Some(value) = value {
+                headers.insert(name, value.clone());
+            }
+        }
     }
     if let Some(rate) = &progress.rate {
         limits::headers(headers, rate);

@@ -18,6 +18,7 @@ use tower::ServiceExt;
 use tower_http::set_header::SetResponseHeaderLayer;
 use weir_adapter::Front;
 use weir_gateway::GatewayError;
+use weir_ledger::Ledger;
 
 use crate::admin;
 use crate::app::App;
@@ -73,6 +74,11 @@ impl Service {
     /// When calls are cut as the process ends.
     pub fn cut(&self) -> Arc<weir_gateway::Cut> {
         self.app.snapshot.load().cut.clone()
+    }
+
+    /// What answers vouch for.
+    pub fn ledger(&self) -> Ledger {
+        self.app.ledger.clone()
     }
 
     /// Whether no more calls are taken than those that connections bring which are open.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::header::CONNECTION;
@@ -136,7 +137,7 @@ async fn converse<IO>(
     let seen = asked.clone();
     let (cut, crowded) = (service.cut(), seat.is_extra());
     let watch = Arc::new(WriteWatch::new(patience::USUAL));
-    let io = Patient::new(io, watch.clone());
+    let io = Patient::new(io, watch.clone(), service.ledger());
     let streams = Arc::new(Streams::default());
     let watched = streams.clone();
     let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
@@ -156,19 +157,22 @@ async fn converse<IO>(
         })
     });
     let connection = builder.serve_connection(TokioIo::new(io), answer).into_owned();
+    let mut connection = std::pin::pin!(watcher.watch(connection));
     // Before the first bytes tell the version of HTTP, no timer of hyper's runs.
-    let silence = async {
-        tokio::time::sleep(HEAD_PATIENCE).await;
-        if asked.load(Ordering::Relaxed) {
-            std::future::pending::<()>().await;
+    let mut silence = std::pin::pin!(tokio::time::sleep(HEAD_PATIENCE));
+    let mut care = std::pin::pin!(streams.look_after(&cut));
+    // By hand, for it runs several times a call: what a connection has no use for is not polled.
+    std::future::poll_fn(|cx| {
+        // A client that leaves is no event.
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
         }
-    };
-    // A client that leaves is no event.
-    tokio::select! {
-        ended = watcher.watch(connection) => drop(ended),
-        () = silence => {}
-        () = streams.look_after(&cut) => {}
-    }
+        if !asked.load(Ordering::Relaxed) {
+            return silence.as_mut().poll(cx);
+        }
+        if streams.are_watched() { care.as_mut().poll(cx) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// The answer with its patience: the connection's where it is alone on it, else its own.

@@ -16,13 +16,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use weir_adapter::{ProviderError, ReplyForm, WireBody};
 use weir_catalog::ServiceTier;
-use weir_ledger::State;
+use weir_ledger::{Room, State};
 use weir_wire::openai;
 use weir_wire::peek::as_str;
 
 use crate::call::Call;
 use crate::cut::Cut;
 use crate::error::{AttemptError, Wait};
+use crate::gather::{Gather, UnderWay};
 use crate::layers::encode::Encoded;
 use crate::meter::{Form, Meter, Patience};
 use crate::purse::Watch;
@@ -146,6 +147,14 @@ async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply,
         WireBody::Stream(_) => limits.total,
         _ => timeouts.first_byte,
     };
+    let _under_way = UnderWay::begin();
+    Gather::turn().await;
+    // Its record is on its way to the disk before it is on its way to the provider.
+    let kept = call.progress.lock().room.as_ref().map_or(Ok(()), Room::flush_gathered);
+    kept.map_err(|error| {
+        tracing::error!(%error, "an attempt can't be recorded, so it is not sent");
+        fail(AttemptError::LedgerFull)
+    })?;
     let until = limits.until(patience);
     let sent = provider.upstream.send_until(encoded.wire, until, encoded.attempt.pass.fresh);
     let answer = match limits.unless_cut(sent).await.map_err(fail)? {
@@ -229,6 +238,11 @@ impl Limits {
         wait: Wait,
         work: impl Future<Output = T>,
     ) -> Result<T, AttemptError> {
+        let mut work = std::pin::pin!(work);
+        // Most of what is waited for is there already: no timer then.
+        if let Poll::Ready(done) = std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+            return Ok(done);
+        }
         let until = self.until(limit);
         let done = self.unless_cut(tokio::time::timeout_at(until.into(), work)).await?;
         done.map_err(|_| self.late(limit, wait, until))
@@ -256,7 +270,7 @@ fn own_headers(encoded: &mut Encoded) {
             headers.insert(name.clone(), value.clone());
         }
     }
-    let id = call.id.attempt(encoded.attempt.ordinal).to_string();
+    let id = call.id.attempt(encoded.attempt.ordinal).to_text();
     headers.insert(ATTEMPT_ID, HeaderValue::try_from(id).expect("hex digits and dashes"));
     headers.insert(HOP, HeaderValue::from(call.hops + 1));
     if let Some(trace) = &call.options.trace {

@@ -185,7 +185,7 @@ impl Watch {
                             MAX_REST,
                             now,
                         );
-                        tracing::warn!(target.provider = %self.target.provider.name, key = self.target.provider.credentials.get(self.key).name, error = %error.error.message, "the provider refuses this key: it rests");
+                        tracing::warn!(target.provider = %self.target.provider.name, key = %self.target.provider.credentials.get(self.key).name, error = %error.error.message, "the provider refuses this key: it rests");
                     }
                     // A key may be good for one model and not for another.
                     (ErrorKind::Auth, _) => {

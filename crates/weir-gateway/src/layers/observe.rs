@@ -11,6 +11,7 @@ use super::record::{millis, now_micros};
 use super::{Future, take_ready};
 use crate::call::Call;
 use crate::error::GatewayError;
+use crate::gather;
 use crate::metrics::Metrics;
 use crate::reply::{Body, Reply};
 
@@ -135,6 +136,9 @@ impl Watched {
             message: "the ledger has no room for another call; its database may be down or slow",
             retry_after: full.retry_after,
         })?;
+        if gather::is_worthwhile() && !ledger.is_strict() {
+            room.gather();
+        }
         let seen = metrics.watchers.begin(&call);
         let mut progress = call.progress.lock();
         progress.room = Some(room);

@@ -98,7 +98,7 @@ impl OpenRecord {
             started_at,
             provider: target.provider.name.clone(),
             model: target.model.clone(),
-            credential: Some(encoded.credential.name.clone().into()),
+            credential: Some(encoded.credential.name.clone()),
             bound_nanousd: encoded.bound().ok(),
             price_id: encoded.price.as_ref().map(|price| price.id().clone()),
             charges: encoded.charges.clone(),

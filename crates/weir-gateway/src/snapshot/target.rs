@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderValue;
 use weir_catalog::{Catalog, Price, Schedule};
 
 use super::provider::Provider;
@@ -79,6 +80,8 @@ pub struct Target {
     pub id: u64,
     /// Its metrics under this route.
     pub metrics: TargetMetrics,
+    /// The provider's and the model's name as headers of answers; `None` of a name that no header can hold.
+    pub shown: [Option<HeaderValue>; 2],
 }
 
 impl Target {
@@ -107,6 +110,7 @@ impl Target {
             health: provider.health.of(model, provider.credentials.count()),
             id: hash(hash(0, provider.name.as_bytes()), model.as_bytes()),
             metrics: TargetMetrics::new(metrics, label, &provider.name, &model_label),
+            shown: [&*provider.name, model].map(|name| HeaderValue::try_from(name).ok()),
         }
     }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use jiff::tz::TimeZone;
-use sha2::{Digest, Sha256};
 
 use super::account::Account;
 use super::period::{Period, Window};
@@ -94,8 +94,8 @@ fn fitting(id: String) -> Text {
     if id.len() <= ID_CAP {
         return id.into();
     }
-    let digest = Sha256::digest(id.as_bytes());
-    let tail: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest(&SHA256, id.as_bytes());
+    let tail: String = digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("{}~{tail}", &id[..id.floor_char_boundary(ID_CAP - 40)]).into()
 }
 

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use weir_wire::usage::Usage;
 
-use crate::row::{AttemptRow, CallId, CallRow, End, Micros, Open, State, Sum};
-use crate::spool::codec;
+use crate::row::{AttemptId, AttemptRow, CallId, CallRow, End, Micros, Open, State, Sum};
+use crate::spool::codec::{self, Malformed};
 use crate::spool::frame::{self, Kind};
 use crate::store::Batch;
 
@@ -20,10 +20,24 @@ pub(crate) struct Live {
 
 #[derive(Debug, Default)]
 struct LiveCall {
-    open: Vec<Open>,
+    open: Vec<Opened>,
     settled: Vec<AttemptRow>,
     /// The segments that hold its records.
     segments: Vec<u32>,
+}
+
+/// The record of an attempt under way. It is understood only where nobody closes it: nearly all are closed soon.
+#[derive(Debug)]
+struct Opened {
+    id: AttemptId,
+    payload: Box<[u8]>,
+}
+
+impl Opened {
+    /// What it says; `None` of what was never a record, which [`Live::opened`] does not let in.
+    fn read(&self) -> Option<Open> {
+        codec::get_open(&self.payload).ok()
+    }
 }
 
 impl Live {
@@ -32,11 +46,18 @@ impl Live {
         Live { ended: Some(HashSet::new()), ..Live::default() }
     }
 
-    pub(crate) fn opened(&mut self, open: Open, segment: u32) {
-        let call = self.pin(open.id.call, segment);
-        if !call.knows(open.id.n) {
-            call.open.push(open);
+    /// Takes the record of an attempt that began.
+    pub(crate) fn opened(&mut self, payload: &[u8], segment: u32) -> Result<(), Malformed> {
+        let id = codec::attempt_id(payload)?;
+        // What this process wrote itself, and signed, is as it was written.
+        if self.ended.is_some() {
+            codec::get_open(payload)?;
         }
+        let call = self.pin(id.call, segment);
+        if !call.knows(id.n) {
+            call.open.push(Opened { id, payload: payload.into() });
+        }
+        Ok(())
     }
 
     pub(crate) fn settled(&mut self, row: &AttemptRow, segment: u32) {
@@ -65,7 +86,7 @@ impl Live {
         for (id, call) in self.calls.iter().filter(|(_, call)| call.segments.contains(&segment)) {
             calls.push(*id);
             for open in &call.open {
-                frame::push(&mut frames, Kind::CarriedOpen, |out| codec::put_open(out, open));
+                frame::push(&mut frames, Kind::CarriedOpen, |out| out.extend_from_slice(&open.payload));
             }
             for row in &call.settled {
                 frame::push(&mut frames, Kind::CarriedSettle, |out| codec::put_attempt(out, row));
@@ -98,7 +119,7 @@ impl Live {
         let sum = call.sum();
         let reason = "its record is damaged";
         let mut lost: Vec<_> =
-            call.open.iter().map(|open| open.abandoned(State::Orphaned, row.ended_at, reason)).collect();
+            call.opens().map(|open| open.abandoned(State::Orphaned, row.ended_at, reason)).collect();
         if let [lost] = &mut lost[..]
             && row.attempts == sum.attempts + 1
         {
@@ -131,7 +152,7 @@ impl Live {
         for call in self.calls.values().take(limit) {
             let mut sum = call.sum();
             let mut last = call.settled.iter().max_by_key(|row| row.id).cloned();
-            for open in &call.open {
+            for open in call.opens() {
                 let row = open.abandoned(State::Orphaned, now, "found open after a crash");
                 sum.add(&row);
                 last = last.filter(|last| last.id > row.id).or_else(|| Some(row.clone()));
@@ -165,6 +186,10 @@ impl Live {
 }
 
 impl LiveCall {
+    fn opens(&self) -> impl Iterator<Item = Open> {
+        self.open.iter().filter_map(Opened::read)
+    }
+
     fn knows(&self, n: u16) -> bool {
         self.open.iter().any(|open| open.id.n == n) || self.settled.iter().any(|row| row.id.n == n)
     }
@@ -189,14 +214,20 @@ mod tests {
     use super::*;
     use crate::row::{UsageSource, sample};
 
+    fn opened(live: &mut Live, open: &Open, segment: u32) {
+        let mut payload = Vec::new();
+        codec::put_open(&mut payload, open);
+        live.opened(&payload, segment).unwrap();
+    }
+
     #[test]
     fn a_call_pins_each_of_its_segments_until_it_ends() {
         let mut live = Live::default();
         let id = CallId::at(1, &[1; 10]);
         let open = sample::open(id, 1, &sample::facts(0));
-        live.opened(open.clone(), 3);
+        opened(&mut live, &open, 3);
         live.settled(&sample::settled(&open, 5), 4);
-        live.opened(sample::open(id, 2, &open.facts), 4);
+        opened(&mut live, &sample::open(id, 2, &open.facts), 4);
         assert!(live.pins(3) && live.pins(4) && !live.pins(5));
         live.ended(id);
         assert!(!live.pins(3) && !live.pins(4) && live.is_empty());
@@ -209,10 +240,10 @@ mod tests {
         let first = sample::open(id, 1, &sample::facts(0));
         let second = Open { bound_nanousd: Some(70), ..sample::open(id, 2, &first.facts) };
         let row = sample::settled(&first, 5);
-        live.opened(first, 1);
+        opened(&mut live, &first, 1);
         live.settled(&row, 1);
         live.settled(&row, 1);
-        live.opened(second, 1);
+        opened(&mut live, &second, 1);
         let batch = live.orphans(10, 99);
         let [attempt] = &batch.attempts[..] else { panic!("{batch:?}") };
         assert_eq!(
@@ -227,7 +258,7 @@ mod tests {
     fn a_call_between_two_attempts_is_closed_without_a_further_attempt() {
         let mut live = Live::default();
         let open = sample::open(CallId::at(1, &[1; 10]), 1, &sample::facts(0));
-        live.opened(open.clone(), 1);
+        opened(&mut live, &open, 1);
         live.settled(&sample::settled(&open, 5), 1);
         let batch = live.orphans(10, 99);
         assert_eq!((batch.attempts.len(), batch.calls.len(), batch.calls[0].cost_nanousd), (0, 1, Some(5)));
@@ -242,9 +273,9 @@ mod tests {
         let mut sum = Sum::default();
         sum.add(&row);
         sum.add(&lost);
-        live.opened(first, 1);
+        opened(&mut live, &first, 1);
         live.settled(&row, 1);
-        live.opened(second, 1);
+        opened(&mut live, &second, 1);
         let made_up = live.ended_with(&CallRow::abandoned(&lost, &sum, End::Complete, 9));
         let [made_up] = &made_up[..] else { panic!("{made_up:?}") };
         assert_eq!((made_up.id, made_up.cost_nanousd, &made_up.usage), (lost.id, Some(7), &lost.usage));
@@ -256,7 +287,7 @@ mod tests {
     fn without_a_bound_the_cost_is_unknown() {
         let mut live = Live::default();
         let open = sample::open(CallId::at(1, &[1; 10]), 1, &sample::facts(0));
-        live.opened(Open { bound_nanousd: None, ..open }, 1);
+        opened(&mut live, &Open { bound_nanousd: None, ..open }, 1);
         let batch = live.orphans(10, 99);
         assert_eq!(
             (batch.attempts[0].cost_nanousd, batch.attempts[0].usage_source),

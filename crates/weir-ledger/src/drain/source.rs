@@ -292,7 +292,7 @@ impl Taken<'_> {
 
     fn record(&mut self, frame: &Frame<'_>) -> Result<(), codec::Malformed> {
         if frame.kind == Kind::Open as u8 {
-            self.live.opened(codec::get_open(frame.payload)?, self.segment);
+            self.live.opened(frame.payload, self.segment)?;
         } else if frame.kind == Kind::Settle as u8 {
             let row = codec::get_attempt(frame.payload)?;
             self.live.settled(&row, self.segment);
@@ -304,9 +304,8 @@ impl Taken<'_> {
             self.batch.calls.push(row);
             self.rows += 1;
         } else if frame.kind == Kind::CarriedOpen as u8 {
-            let open = codec::get_open(frame.payload)?;
-            if self.live.heeds(open.id.call) {
-                self.live.opened(open, self.segment);
+            if self.live.heeds(codec::attempt_id(frame.payload)?.call) {
+                self.live.opened(frame.payload, self.segment)?;
             }
         } else if frame.kind == Kind::CarriedSettle as u8 {
             let row = codec::get_attempt(frame.payload)?;

@@ -12,7 +12,7 @@ use super::Inner;
 use crate::row::{AttemptId, AttemptRow, CallRow, End, Open, State, Sum};
 use crate::spool::codec::{self, CALL_EXTRA, SETTLE_EXTRA};
 use crate::spool::frame::{self, Kind};
-use crate::spool::{OpenError, Position};
+use crate::spool::{OpenError, Position, Write};
 use crate::stats;
 
 thread_local! {
@@ -38,6 +38,8 @@ struct Progress {
     sum: Sum,
     last: Option<AttemptRow>,
     finished: bool,
+    /// When its records are given to the system.
+    write: Write,
 }
 
 impl Room {
@@ -45,7 +47,14 @@ impl Room {
         Room { inner, state: Mutex::new(Progress { held, ..Progress::default() }) }
     }
 
-    /// Records that an attempt is about to be dispatched. On an error it must not be.
+    /// Lets the records of this call be gathered with those of others. Whoever says so calls [`Room::flush_gathered`]
+    /// before an attempt is sent, and [`Ledger::flush_gathered`](super::Ledger::flush_gathered) before an answer is.
+    pub fn gather(&self) {
+        self.state.lock().write = Write::Gathered;
+    }
+
+    /// Records that an attempt is about to be dispatched. On an error it must not be, nor before
+    /// [`Room::flush_gathered`] where the record is gathered.
     pub fn open(&self, open: &Open) -> Result<(), OpenError> {
         let mut state = self.state.lock();
         with_scratch(|frames| {
@@ -54,7 +63,7 @@ impl Room {
             let call_bytes = state.call_bytes.max(len + CALL_EXTRA);
             let under_way: u64 = state.open.iter().map(|(_, bytes)| *bytes).sum();
             let keep = under_way + len + SETTLE_EXTRA + call_bytes;
-            state.held = self.inner.spool.open(frames, state.held, keep)?;
+            state.held = self.inner.spool.open(frames, state.held, keep, state.write)?;
             state.call_bytes = call_bytes;
             state.open.push((open.clone(), len + SETTLE_EXTRA));
             Ok(())
@@ -75,7 +84,7 @@ impl Room {
         state.last = Some(row.clone());
         with_scratch(|frames| {
             frame::push(frames, Kind::Settle, |out| codec::put_attempt(out, row));
-            self.inner.spool.append(frames, 1, release)
+            self.inner.spool.append(frames, 1, release, Write::Now)
         })
     }
 
@@ -92,6 +101,11 @@ impl Room {
             state.take_open(row.id);
         }
         self.write_end(&mut state, last, call)
+    }
+
+    /// Gives the gathered records of all calls to the system.
+    pub fn flush_gathered(&self) -> Result<(), OpenError> {
+        self.inner.spool.flush_gathered()
     }
 
     /// Ends as in a crash: nothing more is written.
@@ -117,7 +131,7 @@ impl Room {
                 rows += 1;
             }
             frame::push(frames, Kind::Call, |out| codec::put_call(out, call));
-            self.inner.spool.append(frames, rows, release)
+            self.inner.spool.append(frames, rows, release, state.write)
         })
     }
 
@@ -146,6 +160,8 @@ impl Progress {
 impl Drop for Room {
     fn drop(&mut self) {
         let mut state = std::mem::take(self.state.get_mut());
+        // Nothing of it may leave any more that would see to it.
+        state.write = Write::Now;
         if state.finished {
             return;
         }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// The id of a call: a UUIDv7 of weir's own, so ids sort by the time the call began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -51,9 +52,29 @@ impl CallId {
         (self.unix_ms() / 86_400_000) as i64
     }
 
+    /// As it is written; cheaper than by a formatter.
+    pub fn to_text(self) -> String {
+        let mut text = [0; Hyphenated::LENGTH];
+        self.0.hyphenated().encode_lower(&mut text).to_owned()
+    }
+
     /// The id of the call's attempt `n`, from 1.
     pub fn attempt(self, n: u16) -> AttemptId {
         AttemptId { call: self, n }
+    }
+}
+
+impl AttemptId {
+    /// As it is written; cheaper than by a formatter.
+    pub fn to_text(self) -> String {
+        let mut text = String::with_capacity(Hyphenated::LENGTH + 6);
+        text.push_str(self.call.0.hyphenated().encode_lower(&mut [0; Hyphenated::LENGTH]));
+        text.push('-');
+        match u8::try_from(self.n) {
+            Ok(n @ 0..=9) => text.push(char::from(b'0' + n)),
+            _ => text.push_str(&self.n.to_string()),
+        }
+        text
     }
 }
 
@@ -123,6 +144,8 @@ mod tests {
         assert_eq!((early.unix_ms(), CallId::at(86_400_000, &[1; 10]).day()), (1_000, 1));
         let attempt = early.attempt(12);
         assert_eq!(attempt.to_string().parse(), Ok(attempt));
+        assert_eq!((attempt.to_text(), early.to_text()), (attempt.to_string(), early.to_string()));
+        assert_eq!(early.attempt(7).to_text(), early.attempt(7).to_string());
         assert_eq!(early.to_string().parse(), Ok(early));
     }
 

@@ -265,6 +265,11 @@ fn shared(bytes: &[u8]) -> Read<Text> {
 /// Reads the fields of one payload, first to last.
 struct Fields<'a>(&'a [u8]);
 
+/// The attempt that a record of one is about.
+pub(crate) fn attempt_id(payload: &[u8]) -> Read<AttemptId> {
+    Fields(payload).attempt_id()
+}
+
 pub(crate) fn get_open(payload: &[u8]) -> Read<Open> {
     let mut fields = Fields(payload);
     let id = fields.attempt_id()?;

@@ -161,6 +161,16 @@ pub(crate) fn push(out: &mut Vec<u8>, kind: Kind, write: impl FnOnce(&mut Vec<u8
     out[at..at + 4].copy_from_slice(&len.to_le_bytes());
 }
 
+/// How many frames there are in `frames`, one after another.
+pub(crate) fn count(frames: &[u8]) -> u64 {
+    let (mut at, mut count) = (0, 0);
+    while at < frames.len() {
+        at += FRAME + u32_at(frames, at) as usize;
+        count += 1;
+    }
+    count
+}
+
 /// The unsigned frame that closes a segment of `count` frames.
 pub(crate) fn seal(count: u64) -> Vec<u8> {
     let mut out = Vec::with_capacity(SEAL as usize);
@@ -182,7 +192,7 @@ mod tests {
         let mut bytes = Vec::new();
         push(&mut bytes, Kind::Open, |out| out.extend_from_slice(b"first"));
         push(&mut bytes, Kind::Call, |out| out.extend_from_slice(b"second"));
-        assert_eq!(SELF.sign(&mut bytes, 100), 2);
+        assert_eq!((SELF.sign(&mut bytes, 100), count(&bytes)), (2, 2));
         bytes
     }
 

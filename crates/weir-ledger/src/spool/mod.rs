@@ -33,6 +33,8 @@ use self::home::Home;
 
 /// What a call sets aside before it is routed, in bytes: its own row at its longest, which even a refused call writes.
 pub(crate) const CALL_ROOM: u64 = 6 * 1024;
+/// How many bytes are gathered before they are written in any case.
+const GATHERED: usize = 64 * 1024;
 /// How long a failed attempt to get more space keeps others from trying.
 const FULL_PAUSE: Duration = Duration::from_millis(50);
 
@@ -58,6 +60,18 @@ pub(crate) struct SpoolConfig {
     pub(crate) max_bytes: u64,
     /// The size at which a segment is closed, in bytes.
     pub(crate) segment_bytes: u64,
+}
+
+/// When a record goes to the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Write {
+    /// At once.
+    #[default]
+    Now,
+    /// Together with those of other calls, at the latest when [`Ledger::flush_gathered`](crate::Ledger::flush_gathered)
+    /// says so, or when records are synced next. Whoever appends so has that said before anything leaves this process
+    /// that the record is to vouch for.
+    Gathered,
 }
 
 /// A place in the spool: everything appended up to here.
@@ -87,6 +101,8 @@ pub(crate) struct Spool {
     tender: tend::Tender,
     synced: watch::Sender<u64>,
     sync_failed: AtomicBool,
+    /// Whether frames are gathered.
+    gathers: AtomicBool,
     /// Rows (not opens) appended so far.
     pub(crate) rows: AtomicU64,
 }
@@ -104,6 +120,8 @@ struct Core {
     reserved: u64,
     /// Bytes of frames appended since the start, those in `overflow` included.
     appended: u64,
+    /// Signed frames that end at `active.at` and were not given to the system yet.
+    gathered: Vec<u8>,
     /// Frames that the disk refused although their space was set aside. Kept until it takes them.
     overflow: Vec<u8>,
     full_until: Option<Instant>,
@@ -150,6 +168,7 @@ impl Spool {
             retired: Vec::new(),
             reserved: 0,
             appended: 0,
+            gathered: Vec::new(),
             overflow: Vec::new(),
             full_until: None,
         };
@@ -162,6 +181,7 @@ impl Spool {
             tender: tend::Tender::default(),
             synced: watch::Sender::new(0),
             sync_failed: AtomicBool::new(false),
+            gathers: AtomicBool::new(false),
             rows: AtomicU64::new(0),
         })
     }
@@ -183,14 +203,20 @@ impl Spool {
 
     /// Appends the record that opens an attempt, which needs `keep` bytes to end well; `held` were set aside before.
     /// Returns how many are set aside now.
-    pub(crate) fn open(&self, frames: &mut [u8], held: u64, keep: u64) -> Result<u64, OpenError> {
+    pub(crate) fn open(
+        &self,
+        frames: &mut [u8],
+        held: u64,
+        keep: u64,
+        write: Write,
+    ) -> Result<u64, OpenError> {
         let mut core = self.core.lock();
         let needed = frames.len() as u64 + keep;
         if needed > held {
             self.claim(&mut core, needed - held)?;
         }
         let set_aside = held.max(needed);
-        if let Err(error) = self.write(&mut core, frames) {
+        if let Err(error) = self.write(&mut core, frames, write) {
             core.reserved = core.reserved.saturating_sub(set_aside - held);
             return Err(OpenError::Disk(error));
         }
@@ -202,9 +228,9 @@ impl Spool {
 
     /// Appends terminal records, giving back `release` bytes that were set aside. Does not fail: what the disk
     /// refuses is kept in memory until it takes it, and no call is admitted meanwhile.
-    pub(crate) fn append(&self, frames: &mut [u8], rows: u64, release: u64) -> Position {
+    pub(crate) fn append(&self, frames: &mut [u8], rows: u64, release: u64, write: Write) -> Position {
         let mut core = self.core.lock();
-        let refused = !core.overflow.is_empty() || self.write(&mut core, frames).is_err();
+        let refused = !core.overflow.is_empty() || self.write(&mut core, frames, write).is_err();
         if refused {
             core.overflow.extend_from_slice(frames);
             core.appended += frames.len() as u64;
@@ -222,12 +248,23 @@ impl Spool {
         let mut core = self.core.lock();
         let len = frames.len() as u64;
         self.claim(&mut core, len).ok()?;
-        let written = self.write(&mut core, frames);
+        let written = self.write(&mut core, frames, Write::Now);
         core.reserved = core.reserved.saturating_sub(len);
         let position = Position(core.appended);
         drop(core);
         self.touched();
         written.ok().map(|()| position)
+    }
+
+    /// Gives all gathered frames to the system. An error says that some of what was appended so far is only in memory:
+    /// what it was to vouch for must not happen.
+    pub(crate) fn flush_gathered(&self) -> Result<(), OpenError> {
+        if !self.gathers.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut core = self.core.lock();
+        self.put_gathered(&mut core).map_err(OpenError::Disk)?;
+        if core.overflow.is_empty() { Ok(()) } else { Err(OpenError::Full) }
     }
 
     /// The size at which a segment is closed.
@@ -263,7 +300,8 @@ impl Spool {
             sealed: true,
         });
         let active = &core.active;
-        let last = Extent { number: active.identity.number, end: active.at, sealed: false };
+        let end = active.at - core.gathered.len() as u64;
+        let last = Extent { number: active.identity.number, end, sealed: false };
         sealed.chain([last]).collect()
     }
 
@@ -334,19 +372,46 @@ impl Spool {
     }
 
     /// Writes frames to the active segment, or to the next one where this one is long enough.
-    fn write(&self, core: &mut Core, frames: &mut [u8]) -> io::Result<()> {
+    fn write(&self, core: &mut Core, frames: &mut [u8], write: Write) -> io::Result<()> {
         let len = frames.len() as u64;
+        let gathers = write == Write::Gathered && core.gathered.len() < GATHERED;
+        if !gathers || core.active.at + len + SEAL > self.config.segment_bytes {
+            self.put_gathered(core)?;
+        }
         if core.active.at + len + SEAL > self.config.segment_bytes {
             roll(core, len);
         }
         let active = &mut core.active;
         let count = active.identity.sign(frames, active.at);
-        active.file.write_at(frames, active.at)?;
+        if gathers {
+            core.gathered.extend_from_slice(frames);
+            self.gathers.store(true, Ordering::Release);
+        } else {
+            active.file.write_at(frames, active.at)?;
+        }
         active.at += len;
         active.end = active.end.max(active.at);
         active.frames += count;
         core.appended += len;
         Ok(())
+    }
+
+    /// Gives gathered frames to the system; what it refuses is kept in memory until it takes it.
+    fn put_gathered(&self, core: &mut Core) -> io::Result<()> {
+        if core.gathered.is_empty() {
+            return Ok(());
+        }
+        let active = &mut core.active;
+        let from = active.at - core.gathered.len() as u64;
+        let result = active.file.write_at(&core.gathered, from);
+        if result.is_err() {
+            active.at = from;
+            active.frames -= frame::count(&core.gathered);
+            core.overflow.extend_from_slice(&core.gathered);
+        }
+        core.gathered.clear();
+        self.gathers.store(false, Ordering::Release);
+        result
     }
 
     fn touched(&self) {

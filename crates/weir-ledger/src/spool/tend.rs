@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::{Durability, HEADER, SEAL, Spool, new_segment};
+use super::{Durability, HEADER, SEAL, Spool, Write, new_segment};
 
 /// Wakes the thread at the first append after a round, and at none after that.
 #[derive(Default)]
@@ -104,7 +104,9 @@ impl Spool {
     /// One round. An error means that something is still to be done.
     pub(crate) fn tend(&self) -> io::Result<()> {
         self.tender.dirty.store(false, Ordering::Release);
-        let written = self.write_overflow();
+        // What is refused goes into the overflow.
+        let gathered = self.put_gathered(&mut self.lock());
+        let written = gathered.and(self.write_overflow());
         let synced = self.sync();
         let prepared = self.prepare_next();
         written.and(synced).and(prepared)
@@ -118,7 +120,7 @@ impl Spool {
         }
         let mut frames = std::mem::take(&mut core.overflow);
         let before = core.appended;
-        let result = self.write(&mut core, &mut frames);
+        let result = self.write(&mut core, &mut frames, Write::Now);
         // They were counted when they were appended.
         core.appended = before;
         if result.is_err() {
@@ -130,7 +132,7 @@ impl Spool {
     /// Syncs closed segments and the active one; then everything appended before survives a crash of the machine.
     fn sync(&self) -> io::Result<()> {
         let mut core = self.lock();
-        let upto = core.appended - core.overflow.len() as u64;
+        let upto = core.appended - core.gathered.len() as u64 - core.overflow.len() as u64;
         let mut retired = std::mem::take(&mut core.retired);
         let active = core.active.file.clone();
         drop(core);

@@ -73,7 +73,7 @@ impl Workload {
         let open = sample::open(CallId::at(self.opened, &random_bytes), 1, &Arc::new(facts));
         let mut bytes = frames(|out| frame::push(out, Kind::Open, |out| codec::put_open(out, &open)));
         let keep = bytes.len() as u64 * 2 + SETTLE_EXTRA + CALL_EXTRA;
-        match spool.open(&mut bytes, CALL_ROOM, keep) {
+        match spool.open(&mut bytes, CALL_ROOM, keep, Write::Now) {
             Ok(held) => self.under_way.push((open, held)),
             Err(_) => spool.release(CALL_ROOM),
         }
@@ -90,7 +90,7 @@ impl Workload {
             frame::push(out, Kind::Settle, |out| codec::put_attempt(out, &attempt));
             frame::push(out, Kind::Call, |out| codec::put_call(out, &sample::finished(&attempt)));
         });
-        let position = spool.append(&mut bytes, 2, held);
+        let position = spool.append(&mut bytes, 2, held, Write::Now);
         self.ended.insert(attempt.id, (attempt, position));
     }
 }
@@ -345,7 +345,7 @@ fn a_record_of_a_newer_version_is_set_aside_and_not_dropped() {
     let mut bytes =
         frames(|out| frame::push(out, Kind::Call, |out| out.extend_from_slice(b"from the future")));
     bytes[8] = codec::VERSION + 1;
-    spool.append(&mut bytes, 1, 0);
+    spool.append(&mut bytes, 1, 0, Write::Now);
     let path = spool.home.dir.join("0000000001.quarantined");
     drop(spool);
     let (rows, stats) = recover(&disk);

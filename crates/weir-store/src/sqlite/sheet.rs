@@ -1,6 +1,6 @@
 //! Rows of one table, packed so that another thread can have them: numbers, and all texts in one piece of memory.
 
-use crate::rows::Cell;
+use crate::rows::{Cell, Cells};
 
 /// A value that lies in a [`Sheet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,39 +28,30 @@ pub(super) struct Sheet {
 }
 
 impl Sheet {
-    /// Packs rows of `width` columns each.
-    pub(super) fn of<'a>(width: usize, rows: impl ExactSizeIterator<Item = Vec<Cell<'a>>>) -> Sheet {
-        let count = rows.len();
+    /// Packs rows of `width` columns each; `put` writes the values of one.
+    pub(super) fn of<R>(width: usize, rows: &[R], put: impl Fn(&R, &mut Sheet)) -> Sheet {
         let mut sheet = Sheet {
             width,
-            cells: Vec::with_capacity(width * count),
-            texts: String::with_capacity(160 * count),
+            cells: Vec::with_capacity(width * rows.len()),
+            texts: String::with_capacity(160 * rows.len()),
         };
-        for row in rows {
-            debug_assert_eq!(row.len(), width, "a row has all columns");
-            row.iter().for_each(|cell| sheet.push(cell));
+        for (at, row) in rows.iter().enumerate() {
+            put(row, &mut sheet);
+            debug_assert_eq!(sheet.cells.len(), width * (at + 1), "a row has all columns");
         }
         sheet
     }
 
-    /// A text that stands in the row above, too, is shared with it: most do.
-    fn push(&mut self, cell: &Cell<'_>) {
-        let packed = match cell {
-            Cell::Int(None) | Cell::Text(None) => Packed::Null,
-            Cell::Int(Some(value)) => Packed::Int(*value),
-            Cell::Text(Some(text)) => {
-                let above = self.cells.len().checked_sub(self.width).map(|at| self.cells[at]);
-                match above {
-                    Some(Packed::Text(from, to)) if self.texts[from..to] == **text => Packed::Text(from, to),
-                    _ => {
-                        let from = self.texts.len();
-                        self.texts.push_str(text);
-                        Packed::Text(from, self.texts.len())
-                    }
+    /// Packs rows whose values stand there already.
+    pub(super) fn of_cells(width: usize, rows: &[Vec<Cell>]) -> Sheet {
+        Sheet::of(width, rows, |row, sheet| {
+            for cell in row {
+                match cell {
+                    Cell::Int(value) => sheet.int(*value),
+                    Cell::Text(value) => sheet.text(value.as_deref()),
                 }
             }
-        };
-        self.cells.push(packed);
+        })
     }
 
     /// How many rows there are.
@@ -88,6 +79,27 @@ impl Sheet {
     }
 }
 
+impl Cells for Sheet {
+    fn int(&mut self, value: Option<i64>) {
+        self.cells.push(value.map_or(Packed::Null, Packed::Int));
+    }
+
+    /// A text that stands in the row above, too, is shared with it: most do.
+    fn text(&mut self, value: Option<&str>) {
+        let Some(text) = value else { return self.cells.push(Packed::Null) };
+        let above = self.cells.len().checked_sub(self.width).map(|at| self.cells[at]);
+        let packed = match above {
+            Some(Packed::Text(from, to)) if self.texts[from..to] == *text => Packed::Text(from, to),
+            _ => {
+                let from = self.texts.len();
+                self.texts.push_str(text);
+                Packed::Text(from, self.texts.len())
+            }
+        };
+        self.cells.push(packed);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +113,7 @@ mod tests {
             vec![text("a"), Cell::Int(Some(1)), Cell::Text(None)],
             vec![text("ab"), Cell::Int(None), text("")],
         ];
-        let sheet = Sheet::of(3, rows.into_iter());
+        let sheet = Sheet::of_cells(3, &rows);
         assert_eq!(sheet.len(), 4);
         let changes = |at| sheet.changes(at).collect::<Vec<_>>();
         assert_eq!(changes(0), [(1, Value::Text("a")), (2, Value::Int(0)), (3, Value::Null)]);

@@ -1,14 +1,14 @@
 //! Inserts rows, at what SQLite itself takes for it.
 //!
 //! Nearly all that a process writes are rows of calls, and they are a good part of what a call costs. So they go through
-//! statements of rusqlite, prepared once a batch and run once a row: only values that differ from those of the row above
+//! statements of rusqlite, prepared once and run once a row: only values that differ from those of the row above
 //! are bound, and no value passes from thread to thread by itself, as in sqlx's driver. It is the same library underneath
 //! and the same file. Whoever writes rows holds sqlx's only writing connection meanwhile, so that the two never wait for
 //! each other's locks.
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 use rusqlite::types::Null;
@@ -24,7 +24,14 @@ use super::{BUSY, CHECKPOINT_PAGES, WRITER_CACHE_KIB};
 use crate::budgets::sqlite::{DRAINED, SPENT};
 use crate::error;
 use crate::rollup::{BY, DAILY, Replayed, Rollup, Sums};
-use crate::rows::{ATTEMPTS, CALLS, Column, attempt_cells, call_cells};
+use crate::rows::{ATTEMPTS, CALLS, Column, put_attempt, put_call};
+
+// The statements, as texts: the connection keeps them prepared.
+static INTO_CALLS: LazyLock<String> = LazyLock::new(|| insert("calls", &CALLS, "ON CONFLICT DO NOTHING"));
+static INTO_ATTEMPTS: LazyLock<String> =
+    LazyLock::new(|| insert("attempts", &ATTEMPTS, "ON CONFLICT DO NOTHING"));
+static ADD_DAILY: LazyLock<String> = LazyLock::new(|| add(&DAILY));
+static ADD_BY: LazyLock<String> = LazyLock::new(|| add(&BY));
 
 /// The place among those who write to the file: sqlx's only writing connection.
 pub(super) type Turn = PoolConnection<Sqlite>;
@@ -109,17 +116,16 @@ impl RowWriter {
         let mut connection = self.0.lock();
         let connection = connection.as_mut().ok_or(WriteError::Closed)?;
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let into = |table, columns| insert(table, columns, "ON CONFLICT DO NOTHING");
         let old = Old {
-            calls: put(&mut tx.prepare(&into("calls", &CALLS))?, &work.calls)?,
-            attempts: put(&mut tx.prepare(&into("attempts", &ATTEMPTS))?, &work.attempts)?,
+            calls: put(&mut *tx.prepare_cached(&INTO_CALLS)?, &work.calls)?,
+            attempts: put(&mut *tx.prepare_cached(&INTO_ATTEMPTS)?, &work.attempts)?,
         };
         if old.len() != work.old {
             tx.rollback()?;
             return Ok(old);
         }
-        put(&mut tx.prepare(&add(&DAILY))?, &work.daily)?;
-        put(&mut tx.prepare(&add(&BY))?, &work.by)?;
+        put(&mut *tx.prepare_cached(&ADD_DAILY)?, &work.daily)?;
+        put(&mut *tx.prepare_cached(&ADD_BY)?, &work.by)?;
         charge(&tx, work.instance, &work.debits)?;
         tx.commit()?;
         Ok(old)
@@ -130,10 +136,10 @@ impl Work {
     fn of(batch: &Batch, old: &Replayed) -> Work {
         let sums = Rollup::of(batch, old);
         Work {
-            calls: Sheet::of(CALLS.len(), batch.calls.iter().map(call_cells)),
-            attempts: Sheet::of(ATTEMPTS.len(), batch.attempts.iter().map(attempt_cells)),
-            daily: Sheet::of(DAILY.columns.len(), sums.daily().into_iter()),
-            by: Sheet::of(BY.columns.len(), sums.by().into_iter()),
+            calls: Sheet::of(CALLS.len(), &batch.calls, put_call),
+            attempts: Sheet::of(ATTEMPTS.len(), &batch.attempts, put_attempt),
+            daily: Sheet::of_cells(DAILY.columns.len(), &sums.daily()),
+            by: Sheet::of_cells(BY.columns.len(), &sums.by()),
             instance: batch.instance,
             debits: batch.debits(|id| old.attempts.contains(&id)),
             old: old.len() as usize,
@@ -169,11 +175,11 @@ fn put(statement: &mut Statement<'_>, rows: &Sheet) -> Result<Vec<usize>, rusqli
 /// Adds what new rows cost to what is spent, and takes it off the lease that paid.
 fn charge(connection: &Connection, instance: Option<Uuid>, debits: &Debits) -> Result<(), rusqlite::Error> {
     for ((budget, window), cost) in &debits.spent {
-        connection.execute(SPENT, params![&**budget, window, cost])?;
+        connection.prepare_cached(SPENT)?.execute(params![&**budget, window, cost])?;
     }
-    let Some(instance) = instance else { return Ok(()) };
+    let Some(instance) = instance.map(|instance| instance.to_string()) else { return Ok(()) };
     for ((budget, lease), cost) in &debits.drained {
-        connection.execute(DRAINED, params![&**budget, lease, instance.to_string(), cost])?;
+        connection.prepare_cached(DRAINED)?.execute(params![&**budget, lease, &instance, cost])?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What is asked: the body, peeked at once, and the `x-weir-*` headers.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -220,6 +221,14 @@ fn without_preferences(peek: &Peek, body: &Bytes) -> Bytes {
         }
     }
     splice.apply(body)
+}
+
+/// The headers that are for weir. Most requests have none, and each of a dozen is asked for by its name.
+pub fn own(headers: &HeaderMap) -> Cow<'_, HeaderMap> {
+    match headers.keys().any(|name| name.as_str().starts_with("x-weir-")) {
+        true => Cow::Borrowed(headers),
+        false => Cow::Owned(HeaderMap::new()),
+    }
 }
 
 /// What the client asks for in headers.

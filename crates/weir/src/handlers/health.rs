@@ -47,7 +47,7 @@ fn one(provider: &Provider) -> Value {
     let credentials = &provider.credentials;
     let resting: Vec<&str> = (0..credentials.count())
         .filter(|key| credentials.rests.left(*key, now).is_some())
-        .map(|key| credentials.get(key).name.as_str())
+        .map(|key| &*credentials.get(key).name)
         .collect();
     json!({
         "name": &*provider.name,

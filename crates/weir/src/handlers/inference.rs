@@ -39,7 +39,7 @@ pub async fn pass_through(app: &Arc<App>, request: Request<Incoming>) -> Respons
         Ok((through, route)) => serve_as(app, route, Some(through), request).await,
         Err(error) => {
             app.metrics.refused(error.words().code.as_deref().unwrap_or("other"));
-            let request_id = extract::request::request_id(request.headers(), || CallId::now().to_string());
+            let request_id = extract::request::request_id(request.headers(), || CallId::now().to_text());
             respond::error(app.routes.passthrough().front.as_ref(), Some(&request_id), None, &error)
         }
     }
@@ -54,7 +54,7 @@ async fn serve_as(
     let started = Instant::now();
     let id = CallId::now();
     let (head, body) = request.into_parts();
-    let request_id = extract::request::request_id(&head.headers, || id.to_string());
+    let request_id = extract::request::request_id(&head.headers, || id.to_text());
     let admitted =
         admit(app, route, through, &head, body, Begun { id, started, request_id: &request_id }).await;
     match admitted {
@@ -150,8 +150,9 @@ async fn admit(
     let caller = extract::caller::caller(&snapshot.keys, headers)?;
     let tenant = Tenant::of(caller.team.as_deref().unwrap_or(&caller.name));
     let seat = app.overload.admit(tenant)?;
-    let hops = extract::request::hops(headers)?;
-    let mut options = extract::request::options(headers)?;
+    let own = extract::request::own(headers);
+    let hops = extract::request::hops(&own)?;
+    let mut options = extract::request::options(&own)?;
     options.trace = app.otlp.trace(id, headers);
     let limit = snapshot.settings.max_body;
     let form = match route.operation.takes_files() && through.is_none() {
@@ -177,7 +178,7 @@ async fn admit(
     request.upload = upload;
     options.preferences = preferences;
     options.strategy = weir_gateway::layers::route::suffix(&snapshot, request.model()).1;
-    request.id = id.to_string();
+    request.id = id.to_text();
     // The body took its time: the call began before it.
     let waited = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
     let started_at = crate::clock::unix_micros().saturating_sub(waited);
@@ -186,9 +187,9 @@ async fn admit(
         started_at,
         key: caller.name.clone(),
         team: caller.team.clone(),
-        user: extract::request::user(headers, &request)?,
-        session: extract::request::text(headers, "x-weir-session")?.map(Into::into),
-        tags: extract::request::tags(headers, &request)?,
+        user: extract::request::user(&own, &request)?,
+        session: extract::request::text(&own, "x-weir-session")?.map(Into::into),
+        tags: extract::request::tags(&own, &request)?,
         dialect: route.front.dialect().into(),
         operation: route.operation.name().into(),
         route: request.model().into(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use weir_gateway::limits::{RateView, Standing};
 
@@ -19,13 +20,18 @@ static TOKENS: [HeaderName; 3] = [
 /// Writes how the tightest limits stand.
 pub(super) fn headers(headers: &mut HeaderMap, rate: &RateView) {
     let mut write = |names: &[HeaderName; 3], standing: &Standing| {
-        let values = [
-            Written::with(|written| written.number(standing.limit)),
-            Written::with(|written| written.number(standing.remaining)),
-            Written::with(|written| written.duration(standing.reset)),
-        ];
-        for (name, written) in names.iter().zip(values) {
-            if let Ok(value) = HeaderValue::from_bytes(written.bytes()) {
+        // The three in one piece of memory, from behind.
+        let mut written = Written::new();
+        written.duration(standing.reset);
+        let reset = written.from;
+        written.number(standing.remaining);
+        let remaining = written.from;
+        written.number(standing.limit);
+        let all = Bytes::copy_from_slice(written.bytes());
+        let (first, second) = (remaining - written.from, reset - written.from);
+        let values = [all.slice(..first), all.slice(first..second), all.slice(second..)];
+        for (name, value) in names.iter().zip(values) {
+            if let Ok(value) = HeaderValue::from_maybe_shared(value) {
                 headers.insert(name, value);
             }
         }
@@ -41,15 +47,13 @@ pub(super) fn headers(headers: &mut HeaderMap, rate: &RateView) {
 /// Numbers and durations as OpenAI writes them: `12ms`, `1.5s`, `6m0s`, `1h2m3s`. Each limited call has six, so they are
 /// written by hand, from behind.
 struct Written {
-    text: [u8; 40],
+    text: [u8; 80],
     from: usize,
 }
 
 impl Written {
-    fn with(write: impl FnOnce(&mut Written)) -> Written {
-        let mut written = Written { text: [0; 40], from: 40 };
-        write(&mut written);
-        written
+    fn new() -> Written {
+        Written { text: [0; 80], from: 80 }
     }
 
     fn bytes(&self) -> &[u8] {
@@ -63,7 +67,8 @@ impl Written {
 
     fn number(&mut self, mut number: u64) {
         loop {
-            self.put(&[b'0' + (number % 10) as u8]);
+            self.from -= 1;
+            self.text[self.from] = b'0' + (number % 10) as u8;
             number /= 10;
             if number == 0 {
                 return;
@@ -120,7 +125,8 @@ mod tests {
             (3_723_004, "1h2m3.004s"),
             (u64::MAX, "5124095576030h25m51.615s"),
         ] {
-            let written = Written::with(|written| written.duration(Duration::from_millis(millis)));
+            let mut written = Written::new();
+            written.duration(Duration::from_millis(millis));
             assert_eq!(std::str::from_utf8(written.bytes()), Ok(expected));
         }
     }
