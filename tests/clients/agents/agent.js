@@ -25,11 +25,11 @@ export function workplace(files = {}) {
   return { home: folder, work, notes: join(work, "notes.txt"), remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
-/** What the agent prints; it fails unless it ends with 0 within a minute. Its environment is these variables. */
+/** What the agent prints; it fails unless it ends with 0 within two minutes. Its environment is these variables. */
 export function run(program, args, place, variables, input = "") {
   const env = { PATH: process.env.PATH, HOME: place.home, LANG: "C.UTF-8", TERM: "dumb", ...variables };
   return new Promise((done, failed) => {
-    const options = { cwd: place.work, env, timeout: 60_000, maxBuffer: 1 << 26 };
+    const options = { cwd: place.work, env, timeout: 120_000, maxBuffer: 1 << 26 };
     const child = execFile(join(programs, program), args, options, (cause, out, err) => {
       if (cause) failed(new Error(`${program} ended with ${cause.code ?? cause.signal}:\n${out}\n${err}`));
       else done(out);

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -47,15 +47,21 @@ def weir(tmp_path_factory):
         simulator.wait(10)
 
 
+def moment(text: str) -> datetime:
+    """A time of the admin API, which has a fraction of any length, or none."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}.{fraction:0<6}+00:00")
+
+
 class Ledger:
     """The calls that were made since this was."""
 
     def __init__(self, weir: Weir):
-        self.weir, self.since = weir, datetime.now(UTC)
+        self.weir, self.since = weir, datetime.now(timezone.utc)
 
     def calls(self) -> list[dict]:
         rows = self.weir.get("/admin/v1/requests?limit=50").json()["data"]
-        return [row for row in rows if datetime.fromisoformat(row["started_at"]) >= self.since]
+        return [row for row in rows if moment(row["started_at"]) >= self.since]
 
     def shows(self, provider: str, calls: int, usage: str | None = "reported") -> None:
         """Just so many calls were made, all complete and served by that provider, with that source of usage and a cost."""
