@@ -8,7 +8,7 @@ check "cargo fmt" cargo fmt --all --check
 check "cargo clippy, no warning" cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 check "Cargo.lock is current" cargo metadata --locked --format-version 1
 check "shell scripts parse" bash -c 'for f in tests/run .ci/run tests/long/run tests/groups/*.sh tests/lib/*.sh tests/bench/run; do [ ! -f "$f" ] || ! head -1 "$f" | grep -q bash || bash -n "$f" || exit 1; done'
-check "Python files compile" python3 -m compileall -q -f tests/clients/python tests/lib tests/bench tests/docs tests/long
+check "Python files compile" python3 -m compileall -q -f tests/clients/python tests/clients/frameworks tests/lib tests/bench tests/docs tests/long
 find tests -name __pycache__ -type d -not -path '*/.cache/*' -prune -exec rm -rf {} +
 check "requirement matrix" python3 tests/docs/check_requirements.py
 check "links in documents" python3 tests/docs/check_links.py

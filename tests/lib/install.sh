@@ -80,3 +80,44 @@ need_node_modules() { node_modules tests/clients/node; }
 
 # With the tool that drives the admin API by its own description.
 api_venv() { venv venv-api "$ROOT/tests/clients/python/requirements-api.txt"; }
+
+# quick_venv NAME REQUIREMENTS: as venv, by uv, which takes seconds where pip takes minutes.
+quick_venv() {
+    local folder="$CACHE/$1" wanted
+    wanted="$(sha256sum < "$2") $(python3 --version) uv"
+    PYTHON="$folder/bin/python"
+    [ -x "$PYTHON" ] && [ "$(cat "$folder/.made-from" 2> /dev/null)" = "$wanted" ] && return 0
+    venv venv-uv "$ROOT/tests/clients/frameworks/requirements-uv.txt"
+    local uv="$CACHE/venv-uv/bin/uv"
+    say "making the Python environment $1"
+    rm -rf "$folder"
+    "$uv" venv --quiet --no-project --python python3 "$folder" || die "uv could not make $1"
+    "$uv" pip install --quiet --no-config --python "$folder/bin/python" -r "$2" || die "uv could not install $2"
+    PYTHON="$folder/bin/python"
+    printf '%s' "$wanted" > "$folder/.made-from"
+}
+
+# The frameworks need two majors of OpenAI's SDK, so they need two environments.
+frameworks_venvs() {
+    quick_venv venv-frameworks "$ROOT/tests/clients/frameworks/requirements.txt"
+    FRAMEWORKS="$PYTHON"
+    quick_venv venv-frameworks-openai2 "$ROOT/tests/clients/frameworks/openai2/requirements.txt"
+    FRAMEWORKS_OPENAI2="$PYTHON"
+}
+
+# The coding agents. Not `npm ci`: opencode names packages for other systems that a registry may not have, so no lock file
+# can be complete. Of all install scripts only those run that put the programs in place.
+need_agents() {
+    local folder="$ROOT/tests/clients/agents" stamp="$CACHE/agents.made-from" wanted
+    wanted="$(sha256sum < "$folder/package-lock.json") $(node --version)"
+    [ -d "$folder/node_modules" ] && [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && return 0
+    say "installing the coding agents (1 GB, once)"
+    mkdir -p "$CACHE/home"
+    {
+        rm -rf "$folder/node_modules" \
+            && npm --prefix "$folder" install --no-save --ignore-scripts --no-audit --no-fund \
+            && HOME="$CACHE/home" node "$folder/node_modules/opencode-ai/postinstall.mjs" \
+            && node "$folder/node_modules/@anthropic-ai/claude-code/install.cjs"
+    } > "$CACHE/agents-install.log" 2>&1 || { tail -20 "$CACHE/agents-install.log"; die "npm could not install the coding agents"; }
+    printf '%s' "$wanted" > "$stamp"
+}

@@ -101,6 +101,28 @@ fn turns_of_one_role_are_merged() {
 }
 
 #[test]
+fn a_call_beside_an_empty_text_stays() {
+    let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let messages = |text: Value| {
+        json!([
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": text, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": ""},
+        ])
+    };
+    let tools = json!([function("f")]);
+    let (expected, _) = chat(with(json!({"messages": messages(Value::Null), "tools": tools})), NEW);
+    assert_eq!(expected["messages"][1]["content"][0]["type"], "tool_use");
+    check(
+        NEW,
+        json!({"messages": messages("".into()), "tools": tools}),
+        "messages",
+        expected["messages"].clone(),
+        &[],
+    );
+}
+
+#[test]
 fn the_answer_to_go_on_from_ends_without_space() {
     let messages = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "{ \n"}]);
     let expected = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "{"}]);

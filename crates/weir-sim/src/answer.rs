@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::ask::{Ask, Choice};
 use crate::behaviour::Behaviour;
+use crate::plan::Plan;
 use crate::schema;
 use crate::state::hash;
 use crate::tokens::{self, Tokens};
@@ -28,7 +29,7 @@ pub(crate) enum Finish {
 }
 
 /// A call of a tool.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ToolCall {
     pub(crate) name: String,
     /// The arguments as JSON text; cut short when the token limit fell into them.
@@ -105,6 +106,7 @@ fn calls_tools(ask: &Ask, model: &str, behaviour: &Behaviour) -> bool {
     match ask.choice {
         Choice::Required | Choice::Among(_) => true,
         Choice::None => false,
+        Choice::Auto if behaviour.plan != Plan::Free => planned(ask, behaviour).is_some(),
         Choice::Auto => {
             let asked = ask.schema.is_none() || behaviour.tool_calls.is_some() || model == "tools";
             ask.tool_results.is_empty() && asked
@@ -112,8 +114,19 @@ fn calls_tools(ask: &Ask, model: &str, behaviour: &Behaviour) -> bool {
     }
 }
 
+/// The call that the prompt dictates for this turn, if its tool is offered.
+fn planned<'a>(ask: &Ask, behaviour: &'a Behaviour) -> Option<&'a ToolCall> {
+    match &behaviour.plan {
+        Plan::Call(call) if ask.callable().iter().any(|tool| tool.name == call.name) => Some(call),
+        _ => None,
+    }
+}
+
 fn make_calls(ask: &Ask, behaviour: &Behaviour, seed: u64) -> Vec<ToolCall> {
     let tools = ask.callable();
+    if let Some(call) = planned(ask, behaviour) {
+        return vec![call.clone()];
+    }
     let wanted = if ask.parallel { behaviour.tool_calls.unwrap_or(1).max(1) } else { 1 };
     (0..wanted)
         .map(|index| {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::plan::Plan;
+
 /// How pieces of tool arguments are cut in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum ArgsMode {
@@ -87,6 +89,8 @@ pub struct Behaviour {
     pub(crate) args: ArgsMode,
     pub(crate) finish: Option<String>,
     pub(crate) tier: Option<String>,
+    /// Calls that the prompt dictates.
+    pub(crate) plan: Plan,
     flags: Flags,
 }
 

@@ -8,7 +8,7 @@
 //!
 //! What it does is chosen by, from weak to strong: the model's name (`gpt-4o+delay=50ms+stall_at=3`), a marker
 //! `[[sim:…]]` with the same words in the last user message, and rules sent to `POST /_sim/script`.
-//! The words are listed at [`Behaviour`].
+//! The words are listed at [`Behaviour`]. A prompt can also dictate calls of tools: `[[call NAME {ARGUMENTS}]]`.
 //!
 //! **Architecture invariant:** this crate depends on no other crate of weir, so that it cannot share a mistake with it.
 
@@ -25,6 +25,7 @@ mod form;
 mod gemini;
 mod ollama;
 mod openai;
+mod plan;
 mod player;
 mod reply;
 mod route;

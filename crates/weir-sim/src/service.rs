@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::behaviour::Behaviour;
 use crate::conn::Conn;
+use crate::plan::Plan;
 use crate::player::SimBody;
 use crate::reply::{Outcome, Refusal};
 use crate::route::{Endpoint, Vendor};
@@ -87,6 +88,7 @@ async fn serve(
     let full_model = endpoint.path_model().or_else(|| deployment(head.uri.path())).or(body["model"].as_str());
     let (model, mut behaviour) = Behaviour::of_model(full_model.unwrap_or(""));
     behaviour.add_markers(&last_user_text(vendor, body));
+    behaviour.plan = Plan::of(body);
     if state.scripted()
         && let Some(words) = state.script_words(model, head.uri.path(), bytes)
     {

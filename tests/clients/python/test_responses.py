@@ -142,6 +142,21 @@ def test_going_on_fetching_and_deleting(client):
     assert refused.value.code == "previous_response_not_found"
 
 
+def test_items_that_were_kept_need_only_be_named(client):
+    first = client.responses.create(model="demo/echo", input="my name is Ada")
+
+    def ask(item, **more):
+        return client.responses.create(model="demo/echo", input=[item, {"role": "user", "content": "go on"}], **more)
+
+    named = {"type": "item_reference", "id": first.output[0].id}
+    whole = ask(first.output[0].model_dump(exclude_unset=True))
+    assert ask(named).usage.input_tokens == whole.usage.input_tokens > first.usage.input_tokens
+    client.responses.delete(first.id)
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(named)
+    assert refused.value.body["param"] == "input[0]"
+
+
 def test_store_false_keeps_nothing(client):
     reply = client.responses.create(model="demo/echo", input="secret", store=False)
     with pytest.raises(openai.NotFoundError):
@@ -170,4 +185,6 @@ def test_keys_do_not_see_each_others_answers(tmp_path):
                 attempt(mine.id)
         with pytest.raises(openai.BadRequestError):
             two.responses.create(model="demo/echo", input="x", previous_response_id=mine.id)
+        with pytest.raises(openai.BadRequestError):
+            two.responses.create(model="demo/echo", input=[{"type": "item_reference", "id": mine.output[0].id}])
         assert one.responses.retrieve(mine.id).output_text == "mine"

@@ -140,7 +140,8 @@ fn content(message: &Message, path: &str, draft: &mut Draft<'_>) -> Result<(Vec<
         }
     }
     let marked = mark_last(&mut blocks, message, path, draft);
-    Ok((blocks, matches!(message.content, Some(Content::Text(_))) && !marked))
+    let plain = matches!(message.content, Some(Content::Text(_))) && !blocks.is_empty();
+    Ok((blocks, plain && !marked))
 }
 
 /// Puts the message's own cache marker on its last block.

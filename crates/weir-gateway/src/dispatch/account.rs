@@ -256,7 +256,8 @@ impl Account {
         self.close_as(error.state(), reported.or(own), Some(error.code()), error.may_have_been_read())
     }
 
-    fn estimate(&self) -> Usage {
+    /// What the call used, by what went by.
+    pub fn estimate(&self) -> Usage {
         if let Some(expected) = &self.expected {
             return (**expected).clone();
         }

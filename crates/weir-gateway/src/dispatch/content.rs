@@ -1,5 +1,6 @@
 //! What of a translated chunk is content.
 
+use weir_wire::Usage;
 use weir_wire::openai::chat::{Content, Delta};
 use weir_wire::openai::{self, Chunk};
 
@@ -25,6 +26,19 @@ fn date_at(created: &mut u64, started_at: i64) {
     if *created == 0 {
         *created = u64::try_from(started_at / 1_000_000).unwrap_or(0);
     }
+}
+
+/// Gives embeddings an id, and an estimated usage where their provider reports none: strict clients refuse a reply
+/// without them. What is estimated says so.
+pub(crate) fn fill_embeddings(response: &mut openai::Response, known: impl FnOnce() -> (String, Usage)) {
+    let openai::Response::Embeddings(response) = response else { return };
+    let (id, estimate) = known();
+    response.extra.entry("id".to_owned()).or_insert_with(|| id.into());
+    response.usage.get_or_insert_with(|| {
+        let mut usage = openai::usage::Usage::report(&estimate);
+        usage.extra.insert("estimated".to_owned(), true.into());
+        usage
+    });
 }
 
 /// Whether a chunk carries part of an answer: text, reasoning, a tool call, or the reason why the answer ends.
@@ -96,4 +110,31 @@ fn size(delta: &Delta) -> usize {
         .map(|function| length(&function.arguments));
     let reasoning = length(&delta.reasoning_content).max(length(&delta.reasoning));
     text + length(&delta.refusal) + reasoning + arguments.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use weir_wire::Class;
+    use weir_wire::openai::embeddings;
+
+    #[test]
+    fn embeddings_have_an_id_and_a_usage() {
+        let check = |usage: Option<openai::usage::Usage>, tokens: u64, estimated: Option<&Value>| {
+            let response = embeddings::Response { usage, ..embeddings::Response::default() };
+            let mut response = openai::Response::Embeddings(response);
+            fill_embeddings(&mut response, || ("one".to_owned(), Usage::new().with(Class::Input, 7)));
+            let openai::Response::Embeddings(response) = response else { unreachable!("it was one") };
+            let usage = response.usage.unwrap();
+            assert_eq!(
+                (&response.extra["id"], usage.prompt_tokens, usage.total_tokens),
+                (&"one".into(), tokens, tokens)
+            );
+            assert_eq!(usage.extra.get("estimated"), estimated);
+        };
+        let told = openai::usage::Usage { prompt_tokens: 3, total_tokens: 3, ..Default::default() };
+        check(Some(told), 3, None);
+        check(None, 7, Some(&Value::Bool(true)));
+    }
 }

@@ -320,6 +320,7 @@ fn whole(call: &Call, body: Bytes, form: ReplyForm, account: &mut Account) -> Re
             account.first_content();
             content::date(&mut response, call.facts.started_at);
             account.saw(content::bytes_of_whole(&response));
+            content::fill_embeddings(&mut response, || (call.id.to_string(), account.estimate()));
             if let (Some(place), Some(usage)) = (usage_of(&mut response), decoder.usage()) {
                 account.put_cost_into(place, usage);
             }

@@ -4,6 +4,7 @@
 //! is put in front of its `input`, so providers never see `previous_response_id`.
 
 mod keep;
+mod references;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +39,8 @@ pub async fn prepare(
     // A body that does not read is refused by whoever reads all of it.
     let Ok(members) = Members::read(&body) else { return Ok((body, None)) };
     let input = members.value(&body, "input").and_then(own_items);
-    let Some(input) = input else { return Ok((body, None)) };
+    let Some(mut input) = input else { return Ok((body, None)) };
+    let changed = references::resolve(app, caller, &mut input).await?;
     let previous = members.value(&body, "previous_response_id").and_then(as_str).map(|id| id.into_owned());
     let kept = members.value(&body, "store").and_then(as_bool) != Some(false);
     let draft = Draft {
@@ -48,8 +50,11 @@ pub async fn prepare(
         kept,
         store: app.ledger.store().clone(),
     };
-    let Some(previous) = previous else { return Ok((body, Some(draft))) };
-    let mut items = items_before(&chain(app, caller, &previous).await?);
+    let mut items = match previous {
+        Some(previous) => items_before(&chain(app, caller, &previous).await?),
+        None if changed => Vec::new(),
+        None => return Ok((body, Some(draft))),
+    };
     items.extend(input);
     let mut splice = ObjectSplice::new(&members);
     splice.set(&body, "input", Value::Array(items).to_string().into_bytes());
