@@ -202,7 +202,9 @@ fn whole(operation: Operation, body: &str) -> Result<(Option<usize>, usize), Err
 fn whole_replies() {
     use Operation::{Chat, Embeddings};
     let reply = r#"   {"choices":[{"message":{"role":"assistant","content":"abc"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1}} "#;
-    assert_eq!(whole(Chat, reply), Ok((Some(reply.rfind("}}").unwrap()), 7)));
+    // What was said is counted where nothing else tells.
+    assert_eq!(whole(Chat, reply), Ok((Some(reply.rfind("}}").unwrap()), 0)));
+    assert_eq!(whole(Chat, &reply.replace("\"usage\"", "\"use\"")), Ok((None, 7)));
     assert_eq!(whole(Chat, r#"{"choices":[{}],"usage":null}"#), Ok((None, 0)));
     assert_eq!(whole(Chat, r#"{"choices":[{}],"usage":{"prompt_tokens":1,"cost":0.1}}"#), Ok((None, 0)));
     assert_eq!(whole(Chat, r#"{"choices":[]}"#), Err(ErrorKind::Empty));

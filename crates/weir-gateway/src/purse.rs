@@ -18,8 +18,9 @@ use crate::snapshot::Target;
 
 pub use watch::{Growth, Watch};
 
-/// How long a call waits for money: for the store, for other replicas, for calls under way.
-pub(crate) const WAIT: Duration = Duration::from_millis(200);
+/// How long a call waits for money: for the store, for other replicas, for calls under way. Whoever is refused after that
+/// has waited less than a quarter of a second, on a busy machine, too.
+pub(crate) const WAIT: Duration = Duration::from_millis(170);
 
 /// What is known of a call's cost at one of its targets.
 pub struct Known {

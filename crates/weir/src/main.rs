@@ -77,7 +77,10 @@ fn main() -> ExitCode {
 
 /// The commands that need a runtime.
 fn run_online(cli: &Cli, environment: Environment, output: &mut Output<'_>) -> Result<(), CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_unpark(weir_gateway::gather::slept)
+        .build()?;
     let global = &cli.global;
     runtime.block_on(async {
         match &cli.command {

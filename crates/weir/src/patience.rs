@@ -44,7 +44,6 @@ impl<IO> Patient<IO> {
     /// Ready when it is time to write, and what the bytes vouch for is written.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.gather.poll(cx));
-        self.gather.sent();
         self.ledger.flush_gathered();
         Poll::Ready(())
     }

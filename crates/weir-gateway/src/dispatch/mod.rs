@@ -23,7 +23,7 @@ use weir_wire::peek::as_str;
 use crate::call::Call;
 use crate::cut::Cut;
 use crate::error::{AttemptError, Wait};
-use crate::gather::{Gather, UnderWay};
+use crate::gather::Gather;
 use crate::layers::encode::Encoded;
 use crate::meter::{Form, Meter, Patience};
 use crate::purse::Watch;
@@ -147,7 +147,6 @@ async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply,
         WireBody::Stream(_) => limits.total,
         _ => timeouts.first_byte,
     };
-    let _under_way = UnderWay::begin();
     Gather::turn().await;
     // Its record is on its way to the disk before it is on its way to the provider.
     let kept = call.progress.lock().room.as_ref().map_or(Ok(()), Room::flush_gathered);

@@ -64,17 +64,20 @@ where
 
     fn call(&mut self, call: Arc<Call>) -> Self::Future {
         let mut inner = take_ready(&mut self.inner);
-        let asks = asks(&call);
-        if asks.is_empty() {
+        if !may_be_limited(&call) {
             return inner.call(call);
         }
         let (limiter, metrics) = (self.limiter.clone(), self.metrics.clone());
         Box::pin(async move {
-            let admission = match limiter.admit(asks).await {
-                Ok(admission) => admission,
+            let asks = asks(&call);
+            if asks.is_empty() {
+                return inner.call(call).await;
+            }
+            let mut held = match limiter.admit(asks).await {
+                // Boxed, for it is handed on several times.
+                Ok(admission) => Box::new(Held { admission, call: call.clone(), failed: true }),
                 Err(refusal) => return Err(refused(&call, refusal, &metrics)),
             };
-            let mut held = Held { admission, call: call.clone(), failed: true };
             let reply = inner.call(call).await;
             held.failed = reply.is_err();
             let ended = reply.as_ref().map_or(true, |reply| reply.outcome().is_some());
@@ -116,6 +119,15 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Whether there is any limit that a call could meet.
+fn may_be_limited(call: &Call) -> bool {
+    let (caller, snapshot) = (&call.caller, &call.snapshot);
+    caller.limits.is_some()
+        || caller.team_limits.is_some()
+        || snapshot.limits_models()
+        || call.facts.user.is_some()
 }
 
 /// All limits that a call meets.

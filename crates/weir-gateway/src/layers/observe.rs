@@ -136,6 +136,7 @@ impl Watched {
             message: "the ledger has no room for another call; its database may be down or slow",
             retry_after: full.retry_after,
         })?;
+        gather::begins();
         if gather::is_worthwhile() && !ledger.is_strict() {
             room.gather();
         }

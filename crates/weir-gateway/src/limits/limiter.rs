@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use parking_lot::{MutexGuard, RwLock};
 use smallvec::SmallVec;
 use tokio::time::Instant;
@@ -29,7 +30,7 @@ type Key = (Scope, Arc<str>);
 /// All counters of the process.
 pub struct Limiter {
     start: Instant,
-    counters: RwLock<HashMap<Key, Arc<Counters>>>,
+    counters: RwLock<HashMap<Key, Arc<Counters>, RandomState>>,
     max_counters: usize,
     swept: AtomicU64,
     shared: Option<Arc<dyn Shared>>,

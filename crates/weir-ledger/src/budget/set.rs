@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use smallvec::SmallVec;
 
@@ -15,7 +16,7 @@ const MAX_KEPT: usize = 10_000;
 /// The budgets that pay for one call.
 pub type Paying = SmallVec<[Arc<Budget>; 6]>;
 
-type ByName = HashMap<Text, Vec<Arc<Budget>>>;
+type ByName = HashMap<Text, Vec<Arc<Budget>>, RandomState>;
 
 /// All budgets of a configuration.
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ pub struct BudgetSet {
     sessions: ByName,
     tags: ByName,
     /// Budgets made for a value, by the id of the one with `*` and the value.
-    made: RwLock<HashMap<(Text, Text), Arc<Budget>>>,
+    made: RwLock<HashMap<(Text, Text), Arc<Budget>, RandomState>>,
 }
 
 impl BudgetSet {

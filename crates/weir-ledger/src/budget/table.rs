@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -43,7 +44,7 @@ pub(crate) struct Table {
     number: u64,
     pub(crate) instance: Uuid,
     pub(crate) hub: Arc<Hub>,
-    accounts: Mutex<HashMap<Text, Arc<Account>>>,
+    accounts: Mutex<HashMap<Text, Arc<Account>, RandomState>>,
     tickets: AtomicU64,
     exchanges: AtomicI64,
 }
@@ -82,7 +83,7 @@ impl Table {
 
     /// Takes over the budgets of a configuration.
     pub(crate) fn adopt(&self, set: &BudgetSet) {
-        let mut gone: HashMap<Text, Arc<Account>> = self.accounts.lock().clone();
+        let mut gone: HashMap<Text, Arc<Account>, RandomState> = self.accounts.lock().clone();
         for budget in set.all().iter().filter(|budget| budget.scope.name() != "*") {
             self.look_up(budget).adopt(budget);
             gone.remove(&budget.id);

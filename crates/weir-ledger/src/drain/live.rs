@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
 use weir_wire::usage::Usage;
 
 use crate::row::{AttemptId, AttemptRow, CallId, CallRow, End, Micros, Open, State, Sum};
@@ -12,8 +13,8 @@ use crate::store::Batch;
 /// The calls of one instance that have an attempt but no row yet.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
-    calls: HashMap<CallId, LiveCall>,
-    pins: HashMap<u32, u32>,
+    calls: HashMap<CallId, LiveCall, RandomState>,
+    pins: HashMap<u32, u32, RandomState>,
     /// Of a dead process, the calls whose row was read: what was carried on of them is out of date.
     ended: Option<HashSet<CallId>>,
 }

@@ -101,7 +101,7 @@ pub(crate) struct Spool {
     tender: tend::Tender,
     synced: watch::Sender<u64>,
     sync_failed: AtomicBool,
-    /// Whether frames are gathered.
+    /// Whether frames are gathered, or were and are in the overflow.
     gathers: AtomicBool,
     /// Rows (not opens) appended so far.
     pub(crate) rows: AtomicU64,
@@ -410,7 +410,8 @@ impl Spool {
             core.overflow.extend_from_slice(&core.gathered);
         }
         core.gathered.clear();
-        self.gathers.store(false, Ordering::Release);
+        // As long as they are in memory only, everybody who gathered is told so.
+        self.gathers.store(result.is_err(), Ordering::Release);
         result
     }
 

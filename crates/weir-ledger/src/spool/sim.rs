@@ -30,6 +30,7 @@ struct World {
     capacity: Option<u64>,
     operations: u64,
     crash_at: Option<u64>,
+    refuses_writes: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -63,6 +64,11 @@ impl SimDisk {
     /// Limits how many bytes all files may take.
     pub fn limit(&self, bytes: Option<u64>) {
         self.world.lock().capacity = bytes;
+    }
+
+    /// Lets writes fail, or not any more.
+    pub fn refuse_writes(&self, refuse: bool) {
+        self.world.lock().refuses_writes = refuse;
     }
 
     /// Lets every operation from the `count`-th from now on fail, as if the machine had died.
@@ -263,6 +269,9 @@ struct SimFile {
 impl DiskFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.disk.operate(|world| {
+            if world.refuses_writes {
+                return Err(io::Error::other("refused"));
+            }
             let end = offset as usize + bytes.len();
             world.check_space(end.saturating_sub(world.files[self.file].cached.len()))?;
             let file = &mut world.files[self.file];

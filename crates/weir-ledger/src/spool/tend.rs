@@ -123,8 +123,9 @@ impl Spool {
         let result = self.write(&mut core, &mut frames, Write::Now);
         // They were counted when they were appended.
         core.appended = before;
-        if result.is_err() {
-            core.overflow = frames;
+        match &result {
+            Ok(()) => self.gathers.store(!core.gathered.is_empty(), Ordering::Release),
+            Err(_) => core.overflow = frames,
         }
         result
     }

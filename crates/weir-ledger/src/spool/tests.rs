@@ -48,6 +48,10 @@ fn frames(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     out
 }
 
+fn either(random: &mut Seeded) -> Write {
+    if random.below(2) == 0 { Write::Now } else { Write::Gathered }
+}
+
 /// Calls under way against a spool, driven by a seed.
 #[derive(Default)]
 struct Workload {
@@ -73,10 +77,11 @@ impl Workload {
         let open = sample::open(CallId::at(self.opened, &random_bytes), 1, &Arc::new(facts));
         let mut bytes = frames(|out| frame::push(out, Kind::Open, |out| codec::put_open(out, &open)));
         let keep = bytes.len() as u64 * 2 + SETTLE_EXTRA + CALL_EXTRA;
-        match spool.open(&mut bytes, CALL_ROOM, keep, Write::Now) {
+        match spool.open(&mut bytes, CALL_ROOM, keep, either(random)) {
             Ok(held) => self.under_way.push((open, held)),
             Err(_) => spool.release(CALL_ROOM),
         }
+        let _ = spool.flush_gathered();
         true
     }
 
@@ -90,7 +95,8 @@ impl Workload {
             frame::push(out, Kind::Settle, |out| codec::put_attempt(out, &attempt));
             frame::push(out, Kind::Call, |out| codec::put_call(out, &sample::finished(&attempt)));
         });
-        let position = spool.append(&mut bytes, 2, held, Write::Now);
+        let position = spool.append(&mut bytes, 2, held, either(random));
+        let _ = spool.flush_gathered();
         self.ended.insert(attempt.id, (attempt, position));
     }
 }
@@ -336,6 +342,51 @@ fn w006_a_flipped_bit_in_a_closed_segment_is_found_and_the_segment_set_aside() {
         assert!(own.count() + 1 >= work.ended.len(), "bit {bit}");
         assert_eq!(rows.attempts.len(), work.ended.len(), "bit {bit}");
     }
+}
+
+/// Appends the rows of call `n`, gathered.
+fn gather(spool: &Spool, n: u64) {
+    let attempt = sample::settled(&sample::open(CallId::at(n, &[1; 10]), 1, &sample::facts(5)), 7);
+    let mut bytes = frames(|out| {
+        frame::push(out, Kind::Settle, |out| codec::put_attempt(out, &attempt));
+        frame::push(out, Kind::Call, |out| codec::put_call(out, &sample::finished(&attempt)));
+    });
+    spool.append(&mut bytes, 2, 0, Write::Gathered);
+}
+
+#[test]
+fn gathered_records_are_there_from_the_flush_on() {
+    let disk = SimDisk::new();
+    let spool = start(&disk, 1, Durability::Process, 1 << 30).unwrap();
+    (0..3).for_each(|n| gather(&spool, n));
+    assert_eq!(spool.extents()[0].end, HEADER as u64, "a reader is told of nothing that is not there");
+    spool.flush_gathered().unwrap();
+    gather(&spool, 3);
+    assert!(spool.extents()[0].end > HEADER as u64);
+    drop(spool);
+    assert_eq!(recover(&disk).0.calls.len(), 3, "the process died with the fourth in hand");
+}
+
+#[test]
+fn gathered_records_that_the_disk_refuses_are_kept_till_it_takes_them() {
+    let disk = SimDisk::new();
+    let spool = start(&disk, 1, Durability::Process, 1 << 30).unwrap();
+    gather(&spool, 0);
+    spool.flush_gathered().unwrap();
+    disk.refuse_writes(true);
+    (1..4).for_each(|n| gather(&spool, n));
+    // Each of the three asks.
+    (0..3).for_each(|_| assert!(spool.flush_gathered().is_err(), "whoever gathered must not go on"));
+    gather(&spool, 4);
+    assert!(spool.flush_gathered().is_err(), "what comes later is kept behind them");
+    assert!(spool.reserve(1).is_err(), "nobody else is let in");
+    disk.refuse_writes(false);
+    spool.tend().unwrap();
+    assert!(!spool.overflowing() && spool.reserve(1).is_ok());
+    drop(spool);
+    let (rows, stats) = recover(&disk);
+    assert_eq!((rows.calls.len(), rows.attempts.len()), (5, 5));
+    assert_eq!(stats.torn.load(Ordering::Relaxed) + stats.quarantined.load(Ordering::Relaxed), 0);
 }
 
 #[test]
