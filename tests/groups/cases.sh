@@ -13,7 +13,7 @@ apt_need taskset util-linux
 log="$CACHE/cases.log"
 rc=0
 # Of the whole workspace, so that nothing is built twice with other features.
-cargo nextest run --workspace --locked --no-fail-fast --status-level fail --final-status-level slow --show-progress none \
+linted cargo nextest run --workspace --locked --no-fail-fast --status-level fail --final-status-level slow --show-progress none \
     -E 'package(weir-e2e) & binary(cases)' 2>&1 | tee "$log" || rc=$?
 # What the filter leaves to the group `unit` is not skipped.
 python3 "$ROOT/tests/lib/tally.py" nextest-part "$log" || rc=1

@@ -14,6 +14,10 @@ unset WEIR_CONFIG WEIR_LISTEN WEIR_MASTER_KEY WEIR_DATA_DIR WEIR_URL WEIR_KEY
 unset OPENAI_API_KEY OPENAI_BASE_URL ANTHROPIC_API_KEY ANTHROPIC_AUTH_TOKEN ANTHROPIC_BASE_URL GEMINI_API_KEY GOOGLE_API_KEY
 mkdir -p "$CACHE"
 
+# linted COMMAND...: cargo for tests, with clippy as the compiler of our own crates. One build is lints and tests in one;
+# clippy by itself compiles every dependency once more.
+linted() { CLIPPY_ARGS="-Dwarnings__CLIPPY_HACKERY__" RUSTC_WORKSPACE_WRAPPER=clippy-driver "$@"; }
+
 say() { printf '%s\n' "$*"; }
 die() { printf 'tests: %s\n' "$*" >&2; exit 1; }
 
