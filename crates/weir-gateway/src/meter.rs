@@ -403,9 +403,16 @@ impl http_body::Body for Meter {
                 std::task::ready!(barrier.as_mut().poll(cx));
                 this.waited();
             }
+            // Who does not take what came is offered no more; how long that may last is the connection's business.
+            if let Some(write) = this.write.as_ref().filter(|_| this.source.is_some()) {
+                std::task::ready!(write.poll_room(cx));
+            }
             if let Some(bytes) = this.out.front()
                 && (this.source.is_none() || !this.must_wait(bytes))
             {
+                if let Some(write) = &this.write {
+                    write.hand(bytes.len());
+                }
                 return Poll::Ready(this.out.pop_front().map(|bytes| Ok(Frame::data(bytes))));
             }
             let Some(source) = &mut this.source else { return Poll::Ready(None) };

@@ -1,7 +1,14 @@
-//! A client that does not read: what its connection knows, and what its call's row must say.
+//! A client that does not read: what its connection knows, what its call's row must say, and that its provider is held
+//! back as long as what came is not taken.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+use parking_lot::Mutex;
+
+/// How much of an answer is handed to a connection before it has written some, in bytes.
+const AHEAD: usize = 64 << 10;
 
 /// Shared by a connection and the answer that goes out on it.
 #[derive(Debug)]
@@ -9,12 +16,63 @@ pub struct WriteWatch {
     /// Milliseconds that the client may take none of what is offered.
     patience: AtomicU64,
     gave_up: AtomicBool,
+    /// Whether the connection says what it writes.
+    tells: bool,
+    /// The system takes no more for the moment.
+    stuck: AtomicBool,
+    /// Bytes handed to the connection since it last wrote.
+    ahead: AtomicUsize,
+    /// Who waits for it to write.
+    waiting: Mutex<Option<Waker>>,
 }
 
 impl WriteWatch {
-    /// With a patience for answers that bring none of their own.
+    /// Of an answer whose connection carries others, too. With a patience for answers that bring none of their own.
     pub fn new(patience: Duration) -> WriteWatch {
-        WriteWatch { patience: AtomicU64::new(millis(patience)), gave_up: AtomicBool::new(false) }
+        WriteWatch {
+            patience: AtomicU64::new(millis(patience)),
+            gave_up: AtomicBool::new(false),
+            tells: false,
+            stuck: AtomicBool::new(false),
+            ahead: AtomicUsize::new(0),
+            waiting: Mutex::new(None),
+        }
+    }
+
+    /// Of a connection that carries one answer at a time, and tells what it writes by [`WriteWatch::wrote`].
+    pub fn of_connection(patience: Duration) -> WriteWatch {
+        WriteWatch { tells: true, ..WriteWatch::new(patience) }
+    }
+
+    /// The connection has written, or could not write any more.
+    pub fn wrote(&self, more: bool) {
+        self.stuck.store(!more, Ordering::Relaxed);
+        if more {
+            self.ahead.store(0, Ordering::Relaxed);
+            self.wake();
+        }
+    }
+
+    /// So many bytes of an answer were handed to the connection.
+    pub(crate) fn hand(&self, bytes: usize) {
+        if self.tells {
+            self.ahead.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Ready when the connection may be handed more. It and the answer are polled by the same task.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.stuck.load(Ordering::Relaxed) && self.ahead.load(Ordering::Relaxed) < AHEAD {
+            return Poll::Ready(());
+        }
+        *self.waiting.lock() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waiting.lock().take() {
+            waker.wake();
+        }
     }
 
     /// The patience of the answer that goes out now.

@@ -49,6 +49,7 @@ impl<IO> Patient<IO> {
     }
 
     fn judge<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        self.watch.wrote(written.is_ready());
         if written.is_ready() {
             self.stuck = None;
             return written;

@@ -136,7 +136,7 @@ async fn converse<IO>(
     let asked = Arc::new(AtomicBool::new(false));
     let seen = asked.clone();
     let (cut, crowded) = (service.cut(), seat.is_extra());
-    let watch = Arc::new(WriteWatch::new(patience::USUAL));
+    let watch = Arc::new(WriteWatch::of_connection(patience::USUAL));
     let io = Patient::new(io, watch.clone(), service.ledger());
     let streams = Arc::new(Streams::default());
     let watched = streams.clone();

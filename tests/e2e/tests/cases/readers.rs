@@ -9,8 +9,8 @@ use weir_tools::drive::{self, Mix, Seen};
 
 /// So many readers.
 const READERS: usize = 200;
-/// Bytes of each stream: much more than the buffers of two sockets hold.
-const CHUNKS: usize = 200_000;
+/// Chunks of each stream: much more than the buffers of two sockets hold, which may grow to 32 MiB.
+const CHUNKS: usize = 400_000;
 /// A stream that has begun, read by a kilobyte a second.
 async fn reader(address: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
@@ -71,8 +71,7 @@ async fn w043_slow_readers_take_little_memory_and_hold_their_provider_back() {
         "{READERS} readers at {rate:.0} bytes a second: {} KiB each; p99 of others {before:?} before, {during:?} during",
         grown >> 10
     );
-    // The case wants 128 KiB. hyper keeps up to 256 KiB that a client does not take, and a piece of 64 KiB beyond.
-    assert!(grown <= scale(400, 128) << 10, "{} KiB a reader", grown >> 10);
+    assert!(grown <= 128 << 10, "{} KiB a reader", grown >> 10);
     // A machine that does other things, too, moves small times by more than a tenth.
     let slack = scale(Duration::from_millis(200), Duration::from_millis(1));
     assert!(during <= before.mul_f64(1.1) + slack, "{during:?}, {before:?} before");
