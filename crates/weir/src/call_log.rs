@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde_json::json;
 use weir_config::{CallLog, LogContent, Logging};
 use weir_gateway::watch::{Ended, Queue, Wants};
 
@@ -140,15 +139,15 @@ impl Log {
         }
     }
 
-    fn line(&self, ended: &Ended) -> serde_json::Value {
-        let mut line = requests::line(&ended.row, &ended.attempts);
+    fn line<'a>(&self, ended: &'a Ended) -> requests::Line<'a> {
+        let mut line = requests::Line::of(&ended.row, &ended.attempts);
         if let Some(trace) = &ended.trace {
-            line["trace_id"] = json!(format!("{:032x}", trace.id));
+            line.put("trace_id", Some(format!("{:032x}", trace.id)));
         }
         if let Some(said) = ended.content.as_ref().filter(|_| self.content && self.chosen(ended)) {
             let most = usize::try_from(self.written.content_max.bytes()).unwrap_or(usize::MAX);
-            line["request"] = json!(redact::text(&said.request, most));
-            line["answer"] = json!(said.answer.as_ref().map(|answer| redact::text(answer, most)));
+            line.put("request", Some(redact::text(&said.request, most)));
+            line.put("answer", said.answer.as_ref().map(|answer| redact::text(answer, most)));
         }
         line
     }

@@ -5,7 +5,8 @@ each run to a tenth of a percent, and may be 5 % over its baseline. `whole proce
 too, which depends on how many rows happen to meet in a batch: it is shown and not judged.
 
 With --admission it counts what keys, limits and budgets add to a small chat: the difference between `admission.yaml`, where
-all of them are on, and the same file without them. The goal is 15,000 instructions.
+all of them are on, and the same file without them. The goal is 15,000 instructions. With --telemetry it does so for what weir
+tells of calls beside its ledger (`telemetry.yaml`).
 """
 
 import argparse
@@ -19,7 +20,7 @@ import time
 from pathlib import Path
 
 from bench import bodies
-from subjects import BENCH, Sim, Weir, request
+from subjects import BENCH, Sim, Weir, free_port, request
 
 BASELINE = BENCH / "instructions.json"
 # What runs for a connection; everything that answers a call happens below it.
@@ -28,6 +29,8 @@ ALLOWED = 1.05
 # What keys, limits and budgets may add in the end, and what they add today; not more than that by a twentieth.
 ADMISSION_GOAL = 15_000
 ADMISSION = 20_500
+# What telling of calls may add to the whole process: a log of all, a trace of each hundredth.
+TELEMETRY = 0.10
 CALLS = 300
 EVENTS = 103
 
@@ -47,6 +50,8 @@ class Watched(Weir):
             command = [*command[:-1], file]
         self.out = self.folder / "callgrind.out"
         tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={self.out}"]
+        # Whoever collects traces is nobody: a port that takes connections and says nothing would do no more.
+        environment["BENCH_COLLECTOR"] = f"127.0.0.1:{free_port()}"
         return [*tool, *command], {**environment, "TOKIO_WORKER_THREADS": "1"}
 
     def control(self, *words: str) -> None:
@@ -104,15 +109,22 @@ def count(body: bytes, warm: bytes, config: str | None = None) -> dict[str, floa
     return found
 
 
-def admission() -> bool:
-    """Whether keys, limits and budgets add no more than they may."""
-    whole = (BENCH / "admission.yaml").read_text()
+def adds(file: str, put: dict[str, str] | None = None) -> tuple[dict[str, float], dict[str, int]]:
+    """Instructions of a small chat with the first part of a configuration, and how many its second part adds."""
+    whole = (BENCH / file).read_text()
+    for name, value in (put or {}).items():
+        whole = whole.replace(f"@{name}@", value)
     bare, mark, _ = whole.partition("# --- what is added\n")
     if not mark:
-        raise RuntimeError("admission.yaml does not say where what is added begins")
+        raise RuntimeError(f"{file} does not say where what is added begins")
     body = bodies()["small"]
     off, on = (count(body, body, config) for config in (bare, whole))
-    added = {name: round(on[name] - off[name]) for name in on}
+    return off, {name: round(on[name] - off[name]) for name in on}
+
+
+def admission() -> bool:
+    """Whether keys, limits and budgets add no more than they may."""
+    off, added = adds("admission.yaml")
     most = max(ADMISSION_GOAL, ADMISSION * ALLOWED)
     over = added["serving"] > most
     for name, value in added.items():
@@ -122,13 +134,27 @@ def admission() -> bool:
     return not over
 
 
+def telemetry() -> bool:
+    """Whether what is told of each call costs no more than it may: a log of all calls, a trace of each hundredth."""
+    met = True
+    for share, judged in (("0.01", True), ("1", False)):
+        off, added = adds("telemetry.yaml", {"SAMPLE": share})
+        # Of the whole process: lines and spans are written aside.
+        part = added["whole process"] / off["whole process"]
+        met &= not judged or part <= TELEMETRY
+        goal = f", at most {TELEMETRY:.0%}{'' if part <= TELEMETRY else ', MISSED'}" if judged else ""
+        print(f"call log and traces of {float(share):.0%} of calls: {part:+.1%} instructions of the whole process{goal}; serving {added['serving']:+,}")
+    return met
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="tests/bench/instructions", description=__doc__)
     parser.add_argument("--update", action="store_true", help="makes what is measured the baseline")
     parser.add_argument("--admission", action="store_true", help="counts what keys, limits and budgets add")
+    parser.add_argument("--telemetry", action="store_true", help="counts what a log of calls and traces add")
     options = parser.parse_args()
-    if options.admission:
-        return 0 if admission() else 1
+    if options.admission or options.telemetry:
+        return 0 if (admission() if options.admission else telemetry()) else 1
     load = bodies()
     measured = {
         "small chat": count(load["small"], load["small"]),

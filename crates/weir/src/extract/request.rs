@@ -149,10 +149,7 @@ pub fn request(
         }
         .into());
     }
-    let body = match route.front.dialect() == weir_adapter_gemini::front::DIALECT {
-        true => gemini::with_model(head.uri.path(), body)?,
-        false => body,
-    };
+    let body = whole(route, head, body)?;
     let (mut request, preferences) = read(&route.front, route.operation, head, body)?;
     forward(route, head, &mut request);
     Ok((request, preferences))
@@ -163,14 +160,19 @@ pub fn request(
 /// # Errors
 /// A body that the client's dialect does not allow.
 pub fn peeked(route: &InferenceRoute, head: &Parts, body: Bytes) -> Result<Request, GatewayError> {
-    let body = match route.front.dialect() == weir_adapter_gemini::front::DIALECT {
-        true => gemini::with_model(head.uri.path(), body)?,
-        false => body,
-    };
+    let body = whole(route, head, body)?;
     let peek = route.front.peek(route.operation, head, &body)?;
     let mut request = Request::new(route.operation, route.front.clone(), body, peek);
     forward(route, head, &mut request);
     Ok(request)
+}
+
+/// The body with what a dialect says of it in the path: Gemini's clients name the model there.
+fn whole(route: &InferenceRoute, head: &Parts, body: Bytes) -> Result<Bytes, GatewayError> {
+    match route.front.dialect() == weir_adapter_gemini::front::DIALECT {
+        true => Ok(gemini::with_model(head.uri.path(), body)?),
+        false => Ok(body),
+    }
 }
 
 /// What of the head may travel on.

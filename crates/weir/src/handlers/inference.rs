@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tower::Service;
 use weir_gateway::call::Progress;
 use weir_gateway::overload::{Admitted, Tenant};
-use weir_gateway::{Call, GatewayError};
+use weir_gateway::{Call, Caller, GatewayError};
 use weir_ledger::{CallId, Facts};
 
 use crate::app::App;
@@ -179,26 +179,35 @@ async fn admit(
     options.preferences = preferences;
     options.strategy = weir_gateway::layers::route::suffix(&snapshot, request.model()).1;
     request.id = id.to_text();
+    let facts = Arc::new(facts(request_id, started, &caller, &own, &request)?);
+    let progress = Mutex::new(Progress::default());
+    let call = Call { id, caller, request, snapshot, facts, options, hops, started, progress };
+    Ok((Arc::new(call), draft, seat))
+}
+
+/// What the ledger knows of a call from its beginning, `started`.
+fn facts(
+    request_id: &HeaderValue,
+    started: Instant,
+    caller: &Caller,
+    own: &HeaderMap,
+    request: &weir_adapter::Request,
+) -> Result<Facts, GatewayError> {
     // The body took its time: the call began before it.
     let waited = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
-    let started_at = crate::clock::unix_micros().saturating_sub(waited);
-    let facts = Facts {
+    Ok(Facts {
         request_id: request_id.to_str().unwrap_or_default().into(),
-        started_at,
+        started_at: crate::clock::unix_micros().saturating_sub(waited),
         key: caller.name.clone(),
         team: caller.team.clone(),
-        user: extract::request::user(&own, &request)?,
-        session: extract::request::text(&own, "x-weir-session")?.map(Into::into),
-        tags: extract::request::tags(&own, &request)?,
-        dialect: route.front.dialect().into(),
-        operation: route.operation.name().into(),
+        user: extract::request::user(own, request)?,
+        session: extract::request::text(own, "x-weir-session")?.map(Into::into),
+        tags: extract::request::tags(own, request)?,
+        dialect: request.front().dialect().into(),
+        operation: request.operation.name().into(),
         route: request.model().into(),
         stream: request.peek().stream,
-    };
-    let progress = Mutex::new(Progress::default());
-    let call =
-        Call { id, caller, request, snapshot, facts: Arc::new(facts), options, hops, started, progress };
-    Ok((Arc::new(call), draft, seat))
+    })
 }
 
 /// A failure is logged once, here: what is weir's own fault as an error, what is the provider's as a warning.
