@@ -53,10 +53,17 @@ impl Gather {
         pin!(tokio::task::yield_now()).poll(cx)
     }
 
-    /// Done when it is time to send.
-    pub(crate) async fn turn() {
+    /// Done when it is time to send; whether that took a while.
+    pub(crate) async fn turn() -> bool {
         let mut gather = Gather::default();
-        poll_fn(|cx| gather.poll(cx)).await;
+        let mut waited = false;
+        poll_fn(|cx| {
+            let polled = gather.poll(cx);
+            waited |= polled.is_pending();
+            polled
+        })
+        .await;
+        waited
     }
 }
 

@@ -103,3 +103,45 @@ fn millis(duration: Duration) -> u64 {
 /// The patience of an answer, told to its connection.
 #[derive(Debug, Clone, Copy)]
 pub struct WritePatience(pub Duration);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Woken>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_connection_is_handed_no_more_than_it_writes() {
+        let watch = WriteWatch::of_connection(Duration::from_secs(1));
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let has_room = || watch.poll_room(&mut Context::from_waker(&waker)).is_ready();
+        watch.hand(AHEAD - 1);
+        assert!(has_room());
+        watch.hand(1);
+        assert!(!has_room());
+        watch.wrote(true);
+        assert!(has_room() && woken.0.load(Ordering::Relaxed) == 1);
+        watch.wrote(false);
+        assert!(!has_room(), "the system takes no more");
+        watch.wrote(true);
+        assert!(has_room() && woken.0.load(Ordering::Relaxed) == 2);
+    }
+
+    #[test]
+    fn an_answer_among_others_is_held_back_by_its_protocol() {
+        let watch = WriteWatch::new(Duration::from_secs(1));
+        watch.hand(10 * AHEAD);
+        assert!(watch.poll_room(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
+}

@@ -220,6 +220,8 @@ impl Ledger {
         while inner.spool.bytes().1 > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        // What is still gathered is read, too.
+        self.flush_gathered();
         inner.orders.send_replace(Some(deadline));
         let mut drain = drain;
         let grace = Duration::from_secs(1);

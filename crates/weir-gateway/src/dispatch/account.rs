@@ -108,6 +108,16 @@ impl Account {
         }
     }
 
+    /// The attempt is sent now, later than it was opened: the time until then is none of the provider's.
+    pub(super) fn sent_at(&mut self, now: Instant) {
+        self.started = now;
+    }
+
+    /// When the attempt was sent.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// The provider's name.
     pub fn provider(&self) -> Arc<str> {
         self.provider.clone()

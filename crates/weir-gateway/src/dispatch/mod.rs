@@ -68,14 +68,15 @@ impl tower::Service<Box<Encoded>> for Dispatch {
 
     fn call(&mut self, encoded: Box<Encoded>) -> Self::Future {
         Box::pin(async move {
-            let started = Instant::now();
             let call = encoded.attempt.call.clone();
-            let mut account = Account::open(terms(&encoded), started);
+            let mut account = Account::open(terms(&encoded), Instant::now());
             account.watch = watch(&encoded);
             let result = send(encoded, &mut account).await;
             let waited = match &result {
-                Ok(reply) => reply.outcome().map_or_else(|| started.elapsed(), |outcome| outcome.duration),
-                Err(_) => started.elapsed(),
+                Ok(reply) => {
+                    reply.outcome().map_or_else(|| account.started().elapsed(), |outcome| outcome.duration)
+                }
+                Err(_) => account.started().elapsed(),
             };
             let mut progress = call.progress.lock();
             progress.waited += waited;
@@ -147,7 +148,9 @@ async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply,
         WireBody::Stream(_) => limits.total,
         _ => timeouts.first_byte,
     };
-    Gather::turn().await;
+    if Gather::turn().await {
+        account.sent_at(Instant::now());
+    }
     // Its record is on its way to the disk before it is on its way to the provider.
     let kept = call.progress.lock().room.as_ref().map_or(Ok(()), Room::flush_gathered);
     kept.map_err(|error| {
