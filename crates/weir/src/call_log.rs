@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use weir_config::{CallLog, LogContent, Logging};
 use weir_gateway::watch::{Ended, Queue, Wants};
 
-use crate::admin::requests;
+use crate::admin::line::{self, Json, Members as _};
 use crate::app::App;
 use crate::redact;
 
@@ -121,8 +121,7 @@ impl Log {
     fn write(&mut self, calls: Vec<Arc<Ended>>) {
         let mut lines = Vec::new();
         for ended in &calls {
-            // Writing to memory does not fail.
-            drop(serde_json::to_writer(&mut lines, &self.line(ended)));
+            lines = self.line(ended, lines);
             lines.push(b'\n');
         }
         let done = match &mut self.file {
@@ -139,17 +138,20 @@ impl Log {
         }
     }
 
-    fn line<'a>(&self, ended: &'a Ended) -> requests::Line<'a> {
-        let mut line = requests::Line::of(&ended.row, &ended.attempts);
+    /// Appends the line of a call.
+    fn line(&self, ended: &Ended, to: Vec<u8>) -> Vec<u8> {
+        let mut line = Json::open(to);
+        line::put(&ended.row, &ended.attempts, &mut line);
         if let Some(trace) = &ended.trace {
-            line.put("trace_id", Some(format!("{:032x}", trace.id)));
+            line.text("trace_id", Some(&format!("{:032x}", trace.id)));
         }
         if let Some(said) = ended.content.as_ref().filter(|_| self.content && self.chosen(ended)) {
             let most = usize::try_from(self.written.content_max.bytes()).unwrap_or(usize::MAX);
-            line.put("request", Some(redact::text(&said.request, most)));
-            line.put("answer", said.answer.as_ref().map(|answer| redact::text(answer, most)));
+            line.text("request", Some(&redact::text(&said.request, most)));
+            let answer = said.answer.as_ref().map(|answer| redact::text(answer, most));
+            line.text("answer", answer.as_deref());
         }
-        line
+        line.close()
     }
 
     /// Whether the content of this call is wanted.
