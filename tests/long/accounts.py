@@ -168,6 +168,7 @@ def postgres_stopped(case: Case) -> dict:
         if spent != rows or spent > NARROW:
             raise RuntimeError(f"{spent} of {NARROW} nano-dollars are charged, the rows say {rows}")
         told = {"clients_saw": case.ends(), **beyond, "narrow_nanousd": {"spent": spent, "limit": NARROW}, "drained_after_seconds": waited}
+        say(json.dumps(told))
         return {**told, **within(before, during, 0.1, 5000), **case.audit(0)}
 
 
@@ -193,6 +194,7 @@ def redis_stopped(case: Case) -> dict:
             raise RuntimeError(f"the log says {lines} times in 60 s that Redis is lost")
         case.drained(60)
         told = {"clients_saw": case.ends(), "found_again_after_seconds": round(found, 2), "log_lines": lines}
+        say(json.dumps(told))
         return {**told, **within(before, during, 0.1, 5000), **case.audit(0)}
 
 
