@@ -47,7 +47,7 @@ def nextest(packages: list[str], tests: list[str]) -> list[str]:
         of = ["--archive-file", archive, "--workspace-remap", str(ROOT), "-E", f"({within}) & ({chosen})"]
     else:
         of = ["--locked", *(argument for package in packages for argument in ("-p", package)), "-E", chosen]
-    return ["cargo", "nextest", "run", "--no-capture", *of]
+    return ["cargo", "nextest", "run", "--no-capture", "--no-fail-fast", *of]
 
 
 def free_port() -> int:
