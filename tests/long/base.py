@@ -37,6 +37,19 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def nextest(packages: list[str], tests: list[str]) -> list[str]:
+    """The command that runs these tests of these packages, compiled already where `WEIR_TEST_ARCHIVE` names an archive."""
+    chosen = " | ".join(f"test(/{test}/)" for test in tests)
+    archive = os.environ.get("WEIR_TEST_ARCHIVE")
+    if archive:
+        # `-p` is for building only.
+        within = " | ".join(f"package({package})" for package in packages)
+        of = ["--archive-file", archive, "--workspace-remap", str(ROOT), "-E", f"({within}) & ({chosen})"]
+    else:
+        of = ["--locked", *(argument for package in packages for argument in ("-p", package)), "-E", chosen]
+    return ["cargo", "nextest", "run", "--no-capture", "--no-fail-fast", *of]
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -4,17 +4,16 @@ import os
 import re
 import subprocess
 
-from base import ROOT, Case, say
+from base import ROOT, Case, nextest, say
 
 
 def full(case: Case, *names: str) -> dict:
     """Runs these tests with `WEIR_CASES=full` on the copied binaries; what they print is the result."""
-    command = ["cargo", "nextest", "run", "--locked", "--no-capture", "-p", "weir-e2e", "--test", "cases", "-E",
-               " | ".join(f"test(/{name}/)" for name in names)]
+    command = nextest(["weir-e2e"], list(names))
     environment = os.environ | {"WEIR_CASES": "full", "WEIR_BIN": str(case.bin / "weir"), "WEIR_SIM_BIN": str(case.bin / "weir-sim")}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     (case.folder / "log").write_text(done.stdout + done.stderr)
-    noise = re.compile(r"^\s*(Compiling|Finished|Blocking|Nextest|Starting|START|PASS|Summary|running|test |─)|^\s*$|^error: test run failed")
+    noise = re.compile(r"^\s*(Compiling|Finished|Blocking|Extract(?:ing|ed)|Nextest|Starting|START|PASS|Summary|running|test |─)|^\s*$|^error: test run failed")
     told = [line.strip() for line in done.stdout.splitlines() if not noise.match(line) and not line.startswith("test result")]
     say("\n".join(told))
     if done.returncode != 0:

@@ -105,10 +105,12 @@ def w003(case: Case) -> dict:
         during = steady(case, "during", 300, 120, lambda: None)
         postgres.signal(signal.SIGCONT)
         waited = case.drained(15)
+        # The books first: they are of use where the machine was too busy for the rest.
+        books = case.audit(0)
         p99 = [summary["total_us"]["p99"] for summary in (before, during)]
         if p99[1] > p99[0] * 1.1:
             raise RuntimeError(f"the 99th percentile moved from {p99[0]} to {p99[1]} µs")
-        return {"clients_saw": case.ends(), "p99_us_before": p99[0], "p99_us_during": p99[1], "drained_after_seconds": waited, **case.audit(0)}
+        return {"clients_saw": case.ends(), "p99_us_before": p99[0], "p99_us_during": p99[1], "drained_after_seconds": waited, **books}
 
 
 def w042(case: Case) -> dict:

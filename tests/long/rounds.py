@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from base import ROOT, Case, say
+from base import ROOT, Case, nextest, say
 
 # Name: what it is, the package, the tests, what the environment says beside `WEIR_CASES=full`.
 FORMS = {
@@ -21,11 +21,11 @@ FORMS = {
     "W-022": ("calls without a limit of their output", "weir-e2e", "a_limit_is_sent_where_a_hard_budget_applies", {}),
     "W-023": ("a stream that outruns its limit", "weir-e2e", "a_stream_that_outruns_its_limit", {}),
     "W-024": ("10,000 random requests, each sent and bounded", "weir-e2e", "no_call_costs_more_than_its_bound", {}),
-    "W-025": ("1,000,000 operations by 16 threads over four levels", "weir-ledger", "w025_", {"WEIR_BUDGET_OPS": "1000000"}),
+    "W-025": ("1,000,000 operations of each of 16 threads over four levels", "weir-ledger", "w025_", {"WEIR_BUDGET_OPS": "1000000"}),
     "W-026": ("200 calls under way at a period's end", "weir-ledger", "w026_", {}),
     "W-027": ("a clock that jumps", "weir-ledger|weir-e2e", "w027_", {}),
     "W-028": ("a limit lowered under calls, and raised", "weir-ledger|weir-e2e", "w028_", {}),
-    "W-030": ("prices that are none", "weir-config|weir-e2e", "/no_other_nonsense|without_a_price_there_is_no_bound|price/", {}),
+    "W-030": ("prices that are none", "weir-config|weir-e2e", "prices_that_are_no_prices|numbers_of_prices|without_a_price_there_is_no_bound", {}),
     "W-032": ("1,000,000 random usages at random prices", "weir-catalog", "every_cost_is_exact", {"WEIR_CASES": "1000000"}),
     "W-033": ("203 golden usages", "weir-e2e", "w033_", {}),
     "W-034": ("a price that changes under 100 streams", "weir-e2e", "each_call_is_charged_by_the_price_of_its_admission", {}),
@@ -34,7 +34,7 @@ FORMS = {
     "W-073": ("Postgres has no connection left", "weir-e2e", "w073_", {}),
     "W-075": ("3,000 calls on three replicas with one limit of 1,000", "weir-e2e", "w075_", {}),
     "W-076": ("100,000 timings of near and of far keys", "weir-gateway", "refusing_takes_the_same_time", {"WEIR_TIMINGS": "100000"}),
-    "W-077": ("secrets of every kind", "weir-e2e", "w077_|secrets_of_every_kind", {}),
+    "W-077": ("secrets of every kind", "weir-e2e", "w077_", {}),
     "W-078": ("50 keys, made and revoked on three replicas", "weir-e2e", "w078_", {}),
     "W-079": ("5,000 variants of each protected route", "weir-e2e", "w079_", {}),
     "W-080": ("roles and endpoints", "weir-e2e", "w080_", {}),
@@ -54,14 +54,18 @@ FORMS = {
     "invoice": ("1,000 calls over every price dimension", "weir-e2e", "the_ledger_adds_up_to_the_invoice", {}),
 }
 
+# The compiler reads these; a test that is compiled already has its size.
+COMPILED = {"WEIR_TIMINGS", "WEIR_SIM_SEEDS"}
+
 
 def form(what: str, packages: str, tests: str, environment: dict[str, str]):
     """A case that runs these tests of these packages."""
 
     def run(case: Case) -> dict:
-        chosen = " or ".join(f"test(/{test.strip('/')}/)" for test in tests.split("|"))
-        of = [argument for package in packages.split("|") for argument in ("-p", package)]
-        command = ["cargo", "nextest", "run", "--locked", "--no-capture", *of, "-E", chosen]
+        fixed = COMPILED & environment.keys()
+        if fixed and "WEIR_TEST_ARCHIVE" in os.environ:
+            raise RuntimeError(f"{', '.join(fixed)} counts when the test is compiled: run it without WEIR_TEST_ARCHIVE")
+        command = nextest(packages.split("|"), tests.split("|"))
         say("$ " + " ".join(command))
         known = {"WEIR_CASES": "full", "WEIR_BIN": str(case.bin / "weir"), "WEIR_SIM_BIN": str(case.bin / "weir-sim")}
         log = case.folder / "nextest.log"
