@@ -27,8 +27,11 @@ use crate::respond::ResponseBody;
 use crate::router::Service;
 use crate::seats::{Seat, Seats};
 
-/// How long a client may take for the head of a request.
+/// How long a client may take for the head of its first request.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may rest between calls, the next head included: longer than clients and proxies keep theirs
+/// (60 s at most, as a rule), for a call is lost that is sent just as its connection is closed.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a connection that its client keeps stays open for its next call, whose answer closes it: a call that is on
 /// its way when a connection is closed is lost.
 const LINGER: Duration = Duration::from_millis(500);
@@ -85,7 +88,7 @@ fn builder() -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(KEEP_ALIVE)
         // Without `pipeline_flush`: with it, an answer is buffered without bound for a client that does not read.
         .max_buf_size(256 << 10);
     builder

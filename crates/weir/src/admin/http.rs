@@ -149,7 +149,10 @@ fn query(endpoint: &Endpoint, text: &str) -> Result<Vec<(String, String)>, Gatew
 fn once(endpoint: &Endpoint, headers: &HeaderMap) -> Result<Option<String>, GatewayError> {
     let mut values = headers.get_all("idempotency-key").iter();
     let Some(value) = values.next().filter(|_| endpoint.writes()) else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| (1..=MAX_ONCE).contains(&text.len()));
+    let visible = |text: &&str| {
+        (1..=MAX_ONCE).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    let text = value.to_str().ok().filter(visible);
     match (text, values.next()) {
         (Some(text), None) => Ok(Some(text.to_owned())),
         _ => Err(invalid(format!("`Idempotency-Key` is one text of up to {MAX_ONCE} visible characters"))),

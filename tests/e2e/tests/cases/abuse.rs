@@ -379,6 +379,41 @@ async fn w090_slow_heads_and_slow_bodies_are_closed_while_others_are_served() {
     }
 }
 
+/// One call over a connection that is kept; its status line.
+async fn call_over(stream: &mut TcpStream) -> String {
+    let body = chat(MODEL).to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&answer);
+        let length =
+            text.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+        let body = text.split_once("\r\n\r\n").map(|(_, body)| body.len());
+        if length.zip(body).is_some_and(|(length, body): (usize, usize)| body >= length) {
+            return text.lines().next().unwrap_or_default().to_owned();
+        }
+        assert_ne!(
+            stream.read_buf(&mut answer).await.unwrap(),
+            0,
+            "closed: {}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_connection_may_rest_for_longer_than_a_first_head_may_take() {
+    let bench = Bench::start("").await;
+    let mut stream = TcpStream::connect(&bench.weir.address).await.unwrap();
+    assert_eq!(call_over(&mut stream).await, "HTTP/1.1 200 OK");
+    tokio::time::sleep(Duration::from_millis(10_500)).await;
+    assert_eq!(call_over(&mut stream).await, "HTTP/1.1 200 OK");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn w091_rapid_resets_end_their_connection_and_no_other() {
     let bench = Bench::start("").await;
