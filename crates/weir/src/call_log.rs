@@ -23,6 +23,9 @@ const EVERY: Duration = Duration::from_millis(200);
 /// So many calls may wait for that.
 const MOST: usize = 8_192;
 
+/// How long a line is as a rule, in bytes.
+const USUAL_LINE: usize = 2_048;
+
 /// The thread that writes.
 pub struct Writer {
     stopping: Arc<AtomicBool>,
@@ -119,7 +122,7 @@ impl Log {
     }
 
     fn write(&mut self, calls: Vec<Arc<Ended>>) {
-        let mut lines = Vec::new();
+        let mut lines = Vec::with_capacity(calls.len() * USUAL_LINE);
         for ended in &calls {
             lines = self.line(ended, lines);
             lines.push(b'\n');

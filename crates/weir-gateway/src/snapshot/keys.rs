@@ -346,7 +346,7 @@ mod tests {
         };
         let timings = option_env!("WEIR_TIMINGS").and_then(|count| count.parse().ok()).unwrap_or(4_000);
         // What else runs on the machine shows in single rounds: a leak would show in each.
-        let welch: Vec<f64> = (0..5)
+        let welch: Vec<f64> = (0..9)
             .map(|_| {
                 let (mut nears, mut fars) = (Vec::new(), Vec::new());
                 for n in 0..timings {
