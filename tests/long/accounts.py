@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.request
 
-from base import Case, Postgres, free_port, get, say
+from base import Case, Postgres, free_port, get, say, steady
 from ledger import fresh
 
 
@@ -28,19 +28,6 @@ class Redis:
     def __exit__(self, *_) -> None:
         self.process.kill()
         self.process.wait()
-
-
-def steady(case: Case, name: str, rate: int, seconds: int, *more: str, during=lambda: None) -> dict:
-    """An open loop in the background while `during` goes on; each call is answered in full."""
-    command = case.drive_command(name, 10**9, 400, "--rate", str(rate), "--duration", f"{seconds}s", "--expect-complete", *more)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL)
-    during()
-    output = process.communicate()[0]
-    if process.returncode != 0:
-        raise RuntimeError(f"requests failed: {output[-2000:]}")
-    summary = json.loads(output.strip().splitlines()[-1])
-    case.done(summary)
-    return summary
 
 
 def single(postgres: Postgres, question: str) -> int:

@@ -3,10 +3,9 @@
 import json
 import shutil
 import signal
-import subprocess
 import time
 
-from base import Case, Postgres, say
+from base import Case, Postgres, say, steady
 
 
 def kills(case: Case, store: str | None, requests: int, concurrency: int, times: int) -> dict:
@@ -55,19 +54,6 @@ def w015(case: Case) -> dict:
     return kills(case, None, 50_000, 100, 10)
 
 
-def steady(case: Case, name: str, rate: int, seconds: int, during) -> dict:
-    """An open loop in the background while `during` does its harm."""
-    command = case.drive_command(name, 10**9, 400, "--rate", str(rate), "--duration", f"{seconds}s", "--expect-complete")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL)
-    during()
-    output = process.communicate()[0]
-    if process.returncode != 0:
-        raise RuntimeError(f"requests failed: {output[-2000:]}")
-    summary = json.loads(output.strip().splitlines()[-1])
-    case.done(summary)
-    return summary
-
-
 def fresh(case: Case) -> None:
     """These cases are one piece: what a run left unfinished is of no use."""
     case.state["drives"], case.state["truths"] = [], []
@@ -88,7 +74,7 @@ def w002(case: Case) -> dict:
             time.sleep(60)
             postgres.start()
 
-        summary = steady(case, "steady", 500, 90, harm)
+        summary = steady(case, "steady", 500, 90, during=harm)
         waited = case.drained(60)
         return {"clients_saw": case.ends(), "p99_us": summary["total_us"]["p99"], "drained_after_seconds": waited, **case.audit(0)}
 
@@ -100,9 +86,9 @@ def w003(case: Case) -> dict:
         case.simulator()
         case.configure(postgres.url)
         case.weir()
-        before = steady(case, "before", 300, 60, lambda: None)
+        before = steady(case, "before", 300, 60)
         postgres.signal(signal.SIGSTOP)
-        during = steady(case, "during", 300, 120, lambda: None)
+        during = steady(case, "during", 300, 120)
         postgres.signal(signal.SIGCONT)
         waited = case.drained(15)
         # The books first: they are of use where the machine was too busy for the rest.

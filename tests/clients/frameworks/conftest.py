@@ -1,7 +1,6 @@
 """Fixtures: a gateway before simulated providers of three vendors, and what its ledger says of a test's calls."""
 
 import os
-import subprocess
 import sys
 import time
 from datetime import datetime, timezone
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
-from weir_process import BINARY, Weir, clean_environment, free_port  # noqa: E402
+from weir_process import Weir, over_simulators  # noqa: E402
 
 CONFIG = """
 providers:
@@ -32,19 +31,8 @@ os.environ.update(SILENT)
 
 @pytest.fixture(scope="session")
 def weir(tmp_path_factory):
-    port = free_port()
-    simulator = subprocess.Popen(
-        [BINARY, "simulate", "all", "--listen", f"127.0.0.1:{port}"],
-        env=clean_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        with Weir(tmp_path_factory.mktemp("frameworks"), CONFIG.format(port=port)) as running:
-            yield running
-    finally:
-        simulator.terminate()
-        simulator.wait(10)
+    with over_simulators(tmp_path_factory.mktemp("frameworks"), CONFIG) as running:
+        yield running
 
 
 def moment(text: str) -> datetime:

@@ -1,14 +1,13 @@
 """Clients of each front against simulated providers of other vendors, and of their own."""
 
 import json
-import subprocess
 
 import openai
 import pytest
 from google import genai
 from google.genai import types
 
-from weir_process import BINARY, Weir, clean_environment, free_port
+from weir_process import over_simulators
 
 CONFIG = """
 providers:
@@ -30,19 +29,8 @@ TOOL = {
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory):
-    port = free_port()
-    simulator = subprocess.Popen(
-        [BINARY, "simulate", "all", "--listen", f"127.0.0.1:{port}"],
-        env=clean_environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        with Weir(tmp_path_factory.mktemp("across"), CONFIG.format(port=port)) as running:
-            yield running
-    finally:
-        simulator.terminate()
-        simulator.wait(10)
+    with over_simulators(tmp_path_factory.mktemp("across"), CONFIG) as running:
+        yield running
 
 
 # The simulated OpenAI has no Responses API: that way is checked against recordings.

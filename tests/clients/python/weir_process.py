@@ -8,6 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -127,6 +128,24 @@ class Weir:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         return run_weir(self.folder, *arguments, environment=self.environment)
+
+
+@contextmanager
+def over_simulators(folder: Path, config: str):
+    """A gateway whose `{port}` in `config` is where all simulated providers are."""
+    port = free_port()
+    simulator = subprocess.Popen(
+        [BINARY, "simulate", "all", "--listen", f"127.0.0.1:{port}"],
+        env=clean_environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with Weir(folder, config.format(port=port)) as running:
+            yield running
+    finally:
+        simulator.terminate()
+        simulator.wait(10)
 
 
 def run_weir(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:
