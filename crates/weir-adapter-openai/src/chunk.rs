@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use serde_json::{Number, Value};
-use weir_adapter::{ErrorKind, ProviderError};
+use weir_adapter::{ErrorKind, Glance, ProviderError};
 use weir_wire::framing::sse;
 use weir_wire::openai::usage::Usage;
 
@@ -48,6 +48,35 @@ pub(crate) fn data(frame: &[u8]) -> Result<Data<'_>, ProviderError> {
         }
         text if failed => Err(error::reported(502, &http::HeaderMap::new(), text)),
         _ => Err(ProviderError::nonsense("the provider sent an event that is not JSON")),
+    }
+}
+
+/// What a reader of a reply that passes through has to do with a frame.
+pub(crate) enum Step<'f> {
+    /// Nothing: this is what there is to say of it.
+    Seen(Glance),
+    /// Look at its JSON; as in [`Data::Json`].
+    Json { json: Cow<'f, [u8]>, at: Option<usize>, error: bool },
+}
+
+/// Looks at a frame of a stream that has said something, if it has `begun`. Notes in `done` that the end mark came:
+/// nothing behind it goes on to the client.
+///
+/// # Errors
+/// Data that can't be JSON, errors outside of an event, and an end before anything was said.
+pub(crate) fn step<'f>(frame: &'f [u8], begun: bool, done: &mut bool) -> Result<Step<'f>, ProviderError> {
+    if *done {
+        return Ok(Step::Seen(Glance { withhold: true, ..Glance::default() }));
+    }
+    match data(frame)? {
+        Data::None => Ok(Step::Seen(Glance::default())),
+        Data::Done if !begun => Err(ProviderError::empty()),
+        Data::Done => {
+            *done = true;
+            Ok(Step::Seen(Glance::default()))
+        }
+        Data::Json { json, at, error } => Ok(Step::Json { json, at, error }),
+        Data::Bare(json) => Err(error::bare(json)),
     }
 }
 

@@ -9,7 +9,7 @@ use weir_wire::framing::Framing;
 use weir_wire::openai::usage::Convention;
 use weir_wire::peek::{Member, Members};
 
-use crate::chunk::{self, Data};
+use crate::chunk::{self, Step};
 use crate::error;
 use crate::scan::{COST, DELTA, ERROR, FINISH, TEXT, USAGE, spoken, string};
 
@@ -131,18 +131,9 @@ impl Reader for NativeReader {
     }
 
     fn frame(&mut self, frame: &[u8]) -> Result<Glance, ProviderError> {
-        if self.done {
-            return Ok(Glance { withhold: true, ..Glance::default() });
-        }
-        match chunk::data(frame)? {
-            Data::None => Ok(Glance::default()),
-            Data::Done if !self.begun => Err(ProviderError::empty()),
-            Data::Done => {
-                self.done = true;
-                Ok(Glance::default())
-            }
-            Data::Json { json, at, error } => self.json(&json, at, error),
-            Data::Bare(json) => Err(error::bare(json)),
+        match chunk::step(frame, self.begun, &mut self.done)? {
+            Step::Seen(glance) => Ok(glance),
+            Step::Json { json, at, error } => self.json(&json, at, error),
         }
     }
 

@@ -12,7 +12,7 @@ use weir_wire::splice::Splice;
 use weir_wire::{Class, Usage};
 
 use super::usage;
-use crate::chunk::{self, Data};
+use crate::chunk::{self, Step};
 use crate::error;
 use crate::read::{members, present};
 
@@ -201,18 +201,9 @@ impl Reader for MediaReader {
     }
 
     fn frame(&mut self, frame: &[u8]) -> Result<Glance, ProviderError> {
-        if self.done {
-            return Ok(Glance { withhold: true, ..Glance::default() });
-        }
-        match chunk::data(frame)? {
-            Data::None => Ok(Glance::default()),
-            Data::Done if !self.begun => Err(ProviderError::empty()),
-            Data::Done => {
-                self.done = true;
-                Ok(Glance::default())
-            }
-            Data::Json { json, at, error } => self.event(&json, error, at),
-            Data::Bare(json) => Err(error::bare(json)),
+        match chunk::step(frame, self.begun, &mut self.done)? {
+            Step::Seen(glance) => Ok(glance),
+            Step::Json { json, at, error } => self.event(&json, error, at),
         }
     }
 
