@@ -9,6 +9,7 @@ mod alerts;
 mod app;
 mod banner;
 mod call_log;
+mod client_body;
 mod clock;
 mod commands;
 mod data;

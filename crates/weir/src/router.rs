@@ -13,7 +13,6 @@ use futures_util::FutureExt;
 use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Either;
-use hyper::body::Incoming;
 use tower::ServiceExt;
 use tower_http::set_header::SetResponseHeaderLayer;
 use weir_adapter::Front;
@@ -22,6 +21,7 @@ use weir_ledger::Ledger;
 
 use crate::admin;
 use crate::app::App;
+use crate::client_body::ClientBody;
 use crate::extract::caller::{caller, refuse_strangers};
 use crate::extract::{self, address};
 use crate::handlers::{console, generation, health, inference, metrics, models, openapi, responses};
@@ -87,7 +87,7 @@ impl Service {
     }
 
     /// Answers one request. A panic on the way becomes a 500; its call's row says so.
-    pub async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+    pub async fn answer(&self, request: Request<ClientBody>) -> Response<ResponseBody> {
         if head_size(&request) > MAX_HEAD {
             return too_large_head();
         }
@@ -103,7 +103,7 @@ impl Service {
 
     /// Answers one request of a connection above their limit: a call is refused, and whatever is answered is the last
     /// answer of the connection.
-    pub async fn answer_in_a_crowd(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+    pub async fn answer_in_a_crowd(&self, request: Request<ClientBody>) -> Response<ResponseBody> {
         let routes = &self.app.routes;
         let through = request.uri().path().starts_with(extract::passthrough::PREFIX);
         let route = routes.find(request.method(), request.uri().path());
@@ -118,7 +118,7 @@ impl Service {
         response
     }
 
-    async fn dispatch(&self, mut request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn dispatch(&self, mut request: Request<ClientBody>) -> Response<ResponseBody> {
         let route = self.app.routes.find(request.method(), request.uri().path());
         if let Some(route) = route.filter(|_| self.side != Side::Operators) {
             return inference::serve(&self.app, route, request).await;
@@ -145,7 +145,7 @@ struct Came {
 }
 
 impl Came {
-    fn of(request: &Request<Incoming>) -> Came {
+    fn of(request: &Request<ClientBody>) -> Came {
         let mut forwarded = HeaderMap::new();
         for (name, line) in request.headers().iter().filter(|(name, _)| name.as_str() == address::FORWARDED) {
             forwarded.append(name, line.clone());
@@ -342,7 +342,7 @@ fn bare_uri(uri: &Uri) -> Option<Uri> {
     }
 }
 
-fn head_size(request: &Request<Incoming>) -> usize {
+fn head_size(request: &Request<ClientBody>) -> usize {
     let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     headers.sum::<usize>() + request.uri().path_and_query().map_or(0, |path| path.as_str().len())
 }

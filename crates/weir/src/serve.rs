@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use weir_gateway::{WritePatience, WriteWatch};
 
 use crate::app::Error;
+use crate::client_body::ClientBody;
 use crate::patience::{self, Patient, Streams};
 use crate::respond::ResponseBody;
 use crate::router::Service;
@@ -145,6 +146,7 @@ async fn converse<IO>(
     let watched = streams.clone();
     let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         seen.store(true, Ordering::Relaxed);
+        let request = ClientBody::of(request);
         let (service, watch, streams) = (service.clone(), watch.clone(), watched.clone());
         Box::pin(async move {
             let multiplexed = request.version() == hyper::Version::HTTP_2;

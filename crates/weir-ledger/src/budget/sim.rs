@@ -2,7 +2,7 @@
 //! they did something, or done long after everybody gave them up; processes die and are taken over; a day ends.
 //!
 //! All chance comes from a seed, so a failure replays. Sixty seeds run by themselves,
-//! `WEIR_SIM_SEEDS` at compile time says how many else.
+//! `WEIR_SIM_SEEDS` says how many else.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -404,7 +404,7 @@ fn run(seed: u64) -> (u64, u64, u64) {
 
 #[test]
 fn w101_no_seed_overspends_or_leaks() {
-    let seeds = option_env!("WEIR_SIM_SEEDS").and_then(|seeds| seeds.parse().ok()).unwrap_or(60);
+    let seeds = super::tests::asked("WEIR_SIM_SEEDS").unwrap_or(60);
     let (mut admitted, mut refused) = (0, 0);
     for seed in 0..seeds {
         let result = std::panic::catch_unwind(|| run(seed));

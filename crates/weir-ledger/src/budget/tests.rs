@@ -84,7 +84,12 @@ fn day(id: &str, limit: i64) -> Budget {
 
 /// So many operations of each of 16 threads; `WEIR_BUDGET_OPS` says how many else.
 fn operations() -> u64 {
-    std::env::var("WEIR_BUDGET_OPS").ok().and_then(|count| count.parse().ok()).unwrap_or(4_000)
+    asked("WEIR_BUDGET_OPS").unwrap_or(4_000)
+}
+
+/// What the environment says of a test's size.
+pub(super) fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|count| count.parse().ok())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use http_body::Body as _;
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
 use weir_adapter::{Front, InvalidRequest, Operation, Peek, Request};
 use weir_catalog::NanoUsd;
 use weir_gateway::overload::{BodyRoom, Overload};
@@ -18,16 +18,13 @@ use weir_wire::peek::key_bytes;
 use weir_wire::splice::ObjectSplice;
 
 use super::gemini;
+use crate::client_body::ClientBody;
 use crate::routes::InferenceRoute;
 
 /// How long a body may take to arrive, beside the time that its size takes at the slowest pace allowed.
 pub(super) const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// The slowest pace of a body, in bytes per second.
 pub(super) const BODY_PACE: u64 = 16 << 10;
-/// How much of a body that is too large is still read, and thrown away, in bytes and in time. A client that is still
-/// writing when its connection closes sees a reset instead of the answer.
-const THROWN_AWAY: usize = 64 << 20;
-const THROW_AWAY_FOR: Duration = Duration::from_secs(2);
 /// How many labels a call may have, and how long each may be, in bytes.
 const MAX_TAGS: usize = 32;
 const MAX_TAG: usize = 128;
@@ -38,7 +35,7 @@ const MAX_TAG: usize = 128;
 /// A body that is larger, slower or broken off.
 pub async fn body(
     head: &Parts,
-    mut body: Incoming,
+    mut body: ClientBody,
     limit: usize,
     overload: &Arc<Overload>,
 ) -> Result<Bytes, GatewayError> {
@@ -47,31 +44,17 @@ pub async fn body(
         .get(http::header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
-        // Who waits for leave to send its body has not sent it, and reading would give that leave.
-        if !head.headers.contains_key(http::header::EXPECT) {
-            throw_away(&mut body).await;
-        }
         return Err(GatewayError::TooLarge { limit });
     }
-    let failure = match overload.body_room(announced.unwrap_or(0)) {
-        Err(error) => error,
-        Ok(room) => match paced(&mut body, limit, room).await {
-            Err(error @ (GatewayError::TooLarge { .. } | GatewayError::Overloaded { .. })) => error,
-            read => return read,
-        },
-    };
-    // Who waits for leave to send its body has not sent it.
-    if !head.headers.contains_key(http::header::EXPECT) {
-        throw_away(&mut body).await;
-    }
-    Err(failure)
+    let room = overload.body_room(announced.unwrap_or(0))?;
+    paced(&mut body, limit, room).await
 }
 
 /// Reads a body that comes at its pace into its room, which grows where the length was not announced.
 ///
 /// # Errors
 /// A body that is larger, slower or broken off, or has no room.
-async fn paced(body: &mut Incoming, limit: usize, mut room: BodyRoom) -> Result<Bytes, GatewayError> {
+async fn paced(body: &mut ClientBody, limit: usize, mut room: BodyRoom) -> Result<Bytes, GatewayError> {
     let began = tokio::time::Instant::now();
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(0).min(limit);
     let mut whole: Option<Bytes> = None;
@@ -107,21 +90,6 @@ async fn paced(body: &mut Incoming, limit: usize, mut room: BodyRoom) -> Result<
 fn broken() -> GatewayError {
     let message = "the body broke off".to_owned();
     InvalidRequest { message, code: "invalid_request", param: None }.into()
-}
-
-/// Reads on without keeping anything.
-pub(super) async fn throw_away(body: &mut Incoming) {
-    let all = async {
-        let mut read = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            read += frame.data_ref().map_or(0, Bytes::len);
-            if read > THROWN_AWAY {
-                return;
-            }
-        }
-    };
-    // What is not read by then is not worth waiting for.
-    let _ = tokio::time::timeout(THROW_AWAY_FOR, all).await;
 }
 
 /// A small body is copied out of the connection's read buffer: a call holds its body to its end, and would hold all of

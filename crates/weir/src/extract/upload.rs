@@ -17,7 +17,6 @@ use http::request::Parts;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, Sleep};
 use weir_adapter::upload::{BoxError, Broken, FileHead};
@@ -26,7 +25,8 @@ use weir_gateway::GatewayError;
 use weir_gateway::overload::Overload;
 
 use super::form::{Event, Malformed, Scanner};
-use super::request::{BODY_PACE, BODY_PATIENCE, throw_away};
+use super::request::{BODY_PACE, BODY_PATIENCE};
+use crate::client_body::ClientBody;
 
 /// A form of at most so many bytes is always read whole.
 const SMALL: u64 = 1 << 20;
@@ -58,16 +58,13 @@ pub fn kind(head: &Parts) -> Option<HeaderValue> {
 /// A form that can't be read, is too large, too slow or broken off, or has no file.
 pub async fn read(
     head: &Parts,
-    mut body: Incoming,
+    mut body: ClientBody,
     kind: HeaderValue,
     limit: usize,
     overload: &Arc<Overload>,
 ) -> Result<Form, GatewayError> {
     let length = announced(head);
     if length.is_some_and(|length| length > limit as u64) {
-        if !head.headers.contains_key(http::header::EXPECT) {
-            throw_away(&mut body).await;
-        }
         return Err(GatewayError::TooLarge { limit });
     }
     let scanner = Scanner::new(kind.to_str().unwrap_or_default()).map_err(malformed)?;
@@ -84,7 +81,6 @@ pub async fn read(
         };
         let Ok(data) = frame.into_data() else { continue };
         if reading.read.len() + data.len() > limit {
-            throw_away(&mut body).await;
             return Err(GatewayError::TooLarge { limit });
         }
         room.grow_to(reading.read.len() + data.len())?;
@@ -233,7 +229,7 @@ fn broken_off() -> InvalidRequest {
 
 /// What is still to come: within its size, at its pace, and without another `model`.
 struct Rest {
-    body: Incoming,
+    body: ClientBody,
     scanner: Scanner,
     read: u64,
     limit: u64,
@@ -244,7 +240,7 @@ struct Rest {
 }
 
 impl Rest {
-    fn new(body: Incoming, reading: &Reading, limit: u64, began: Instant) -> Rest {
+    fn new(body: ClientBody, reading: &Reading, limit: u64, began: Instant) -> Rest {
         Rest {
             body,
             scanner: reading.scanner.clone(),

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tower::Service;
 use weir_gateway::call::Progress;
@@ -14,6 +13,7 @@ use weir_gateway::{Call, Caller, GatewayError};
 use weir_ledger::{CallId, Facts};
 
 use crate::app::App;
+use crate::client_body::ClientBody;
 use crate::extract;
 use crate::extract::passthrough::Through;
 use crate::handlers::{count, gemini_array, responses};
@@ -25,13 +25,13 @@ use crate::routes::InferenceRoute;
 pub async fn serve(
     app: &Arc<App>,
     route: &InferenceRoute,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
 ) -> Response<ResponseBody> {
     serve_as(app, route, None, request).await
 }
 
 /// Answers one request for a provider's own API.
-pub async fn pass_through(app: &Arc<App>, request: Request<Incoming>) -> Response<ResponseBody> {
+pub async fn pass_through(app: &Arc<App>, request: Request<ClientBody>) -> Response<ResponseBody> {
     let snapshot = app.snapshot.load_full();
     let found = extract::caller::caller(&snapshot.keys, request.headers())
         .and_then(|_| extract::passthrough::find(&app.routes, &snapshot, request.method(), request.uri()));
@@ -49,7 +49,7 @@ async fn serve_as(
     app: &Arc<App>,
     route: &InferenceRoute,
     through: Option<Through>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
 ) -> Response<ResponseBody> {
     let started = Instant::now();
     let id = CallId::now();
@@ -141,7 +141,7 @@ async fn admit(
     route: &InferenceRoute,
     through: Option<Through>,
     head: &Parts,
-    body: Incoming,
+    body: ClientBody,
     begun: Begun<'_>,
 ) -> Result<(Arc<Call>, Option<responses::Draft>, Admitted), GatewayError> {
     let Begun { id, started, request_id } = begun;

@@ -48,6 +48,7 @@ mod stops;
 mod stores;
 mod streams;
 mod thinking;
+mod unread;
 mod uploads;
 mod usage;
 mod waits;

@@ -12,7 +12,8 @@ use tokio::time::{Instant, Sleep};
 use crate::upstream::connect::Io;
 
 /// How much is read at once, in bytes.
-const READ: usize = 64 << 10;
+/// One such piece may wait for each client that reads slowly.
+const READ: usize = 32 << 10;
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
