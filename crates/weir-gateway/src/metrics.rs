@@ -9,6 +9,7 @@ mod sample;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus::{
     CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry,
@@ -73,6 +74,8 @@ pub struct TargetMetrics {
     breaker: OnceLock<IntGauge>,
     /// Of calls without a team.
     cost: OnceLock<prometheus::Counter>,
+    /// Of calls of the team that called last.
+    team_cost: Mutex<Option<(Box<str>, prometheus::Counter)>>,
 }
 
 /// Seconds: from a local cache's answer to a reasoning model's.
@@ -296,6 +299,7 @@ impl TargetMetrics {
             up: OnceLock::new(),
             breaker: OnceLock::new(),
             cost: OnceLock::new(),
+            team_cost: Mutex::default(),
         }
     }
 
@@ -352,7 +356,13 @@ impl TargetMetrics {
                 let usd = nanousd as f64 / 1e9;
                 match team {
                     None => self.cost.get_or_init(|| of("")).inc_by(usd),
-                    Some(team) => of(team).inc_by(usd),
+                    Some(team) => {
+                        let mut last = self.team_cost.lock();
+                        if last.as_ref().is_none_or(|(last, _)| &**last != team) {
+                            *last = Some((team.into(), of(team)));
+                        }
+                        last.iter().for_each(|(_, counter)| counter.inc_by(usd));
+                    }
                 }
             }
             None => self.all.unknown_cost.with(&[&*self.provider, &*self.model]).inc(),

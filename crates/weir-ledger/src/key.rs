@@ -109,13 +109,18 @@ impl KeyHash {
 
 impl PartialEq for KeyHash {
     fn eq(&self, other: &KeyHash) -> bool {
-        self.0.ct_eq(&other.0).into()
+        // Eight bytes at a time, all of them.
+        let words = self.0.chunks_exact(8).zip(other.0.chunks_exact(8));
+        let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+        let differs = words.fold(0, |differs, (one, another)| differs | (word(one) ^ word(another)));
+        differs.ct_eq(&0).into()
     }
 }
 
 impl std::hash::Hash for KeyHash {
+    /// Of what is random already, a part is as good as all.
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.hash(state);
+        state.write_u64(u64::from_le_bytes(self.0.first_chunk().copied().unwrap_or_default()));
     }
 }
 

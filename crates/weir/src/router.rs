@@ -22,7 +22,7 @@ use weir_ledger::Ledger;
 use crate::admin;
 use crate::app::App;
 use crate::client_body::ClientBody;
-use crate::extract::caller::{caller, refuse_strangers};
+use crate::extract::caller::{LastKey, caller, refuse_strangers};
 use crate::extract::{self, address};
 use crate::handlers::{console, generation, health, inference, metrics, models, openapi, responses};
 use crate::respond::{self, ResponseBody, full};
@@ -51,6 +51,7 @@ pub struct Service {
     rest: Router,
     front: Arc<dyn Front>,
     peer: IpAddr,
+    last: Arc<LastKey>,
 }
 
 impl Service {
@@ -62,13 +63,13 @@ impl Service {
             front: weir_adapter_openai::front(),
             app,
             peer: Ipv4Addr::UNSPECIFIED.into(),
+            last: Arc::default(),
         }
     }
 
     /// For the connection of this peer.
-    pub fn at(mut self, peer: IpAddr) -> Service {
-        self.peer = peer;
-        self
+    pub fn at(self, peer: IpAddr) -> Service {
+        Service { peer, last: Arc::default(), ..self }
     }
 
     /// When calls are cut as the process ends.
@@ -121,10 +122,10 @@ impl Service {
     async fn dispatch(&self, mut request: Request<ClientBody>) -> Response<ResponseBody> {
         let route = self.app.routes.find(request.method(), request.uri().path());
         if let Some(route) = route.filter(|_| self.side != Side::Operators) {
-            return inference::serve(&self.app, route, request).await;
+            return inference::serve(&self.app, route, request, &self.last).await;
         }
         if self.side != Side::Operators && request.uri().path().starts_with(extract::passthrough::PREFIX) {
-            return inference::pass_through(&self.app, request).await;
+            return inference::pass_through(&self.app, request, &self.last).await;
         }
         if let Some(uri) = bare_uri(request.uri()) {
             *request.uri_mut() = uri;

@@ -28,7 +28,7 @@ SERVING = "hyper_util::server::graceful::GracefulConnectionFuture<C,F> as core::
 ALLOWED = 1.05
 # What keys, limits and budgets may add in the end, and what they add today; not more than that by a twentieth.
 ADMISSION_GOAL = 15_000
-ADMISSION = 20_500
+ADMISSION = 14_700
 # What telling of calls may add to the whole process: a log of all, a trace of each hundredth.
 TELEMETRY = 0.10
 CALLS = 300

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use http::HeaderName;
-use memchr::memmem::Finder;
 use serde_json::Value;
 use weir_adapter::{Descriptor, Operation, Request};
 use weir_catalog::Price;
@@ -106,7 +106,9 @@ impl Prompt {
                 hint: "where a hard budget applies, choose a model that does not search by itself",
             });
         }
-        if has_more_than_text(raw) {
+        let look = Look::at(raw);
+        found.one_hour = look.one_hour;
+        if look.media {
             let whole: Value = serde_json::from_slice(raw).unwrap_or(Value::Null);
             walk(&whole, &mut found);
         }
@@ -189,7 +191,7 @@ impl Prompt {
         set(Class::ImageIn, found.images > 0 || elsewhere);
         set(Class::AudioIn, found.audio_in || elsewhere);
         set(Class::AudioOut, found.audio_out);
-        set(Class::CacheWrite1h, ONE_HOUR.find(request.raw()).is_some() || hides_letters(request.raw()));
+        set(Class::CacheWrite1h, found.one_hour);
         match limits.image {
             _ if found.images == 0 => {}
             // What a picture's own bytes would count, it counts instead.
@@ -221,21 +223,69 @@ fn bit(class: Class) -> u16 {
     1 << class as u16
 }
 
-static ONE_HOUR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"1h\""));
-
-/// Whether the body may hold anything but text: words that media need in some dialect, or letters behind escapes, which
-/// could hide such a word.
-fn has_more_than_text(raw: &[u8]) -> bool {
-    static WORDS: LazyLock<[Finder<'static>; 7]> = LazyLock::new(|| {
-        ["image", "audio", "video", "file", "document", "nline", "pdf_url"].map(Finder::new)
-    });
-    WORDS.iter().any(|word| word.find(raw).is_some()) || AUDIO.find(raw).is_some() || hides_letters(raw)
+/// What a look at a body's bytes shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Look {
+    /// There may be more in it than text.
+    media: bool,
+    /// Something may be kept in a cache for an hour.
+    one_hour: bool,
 }
 
-static AUDIO: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"AUDIO"));
+/// Words that media need in some dialect, and last the mark of a cache of one hour.
+const WORDS: [&str; 9] =
+    ["image", "audio", "AUDIO", "video", "file", "document", "nline", "pdf_url", "\"1h\""];
+const HOUR: usize = WORDS.len() - 1;
+/// An ASCII letter, digit or sign as `\u00XX`: it could hide any of the words.
+const ESCAPES: [&str; 6] = ["\\u002", "\\u003", "\\u004", "\\u005", "\\u006", "\\u007"];
 
-/// Whether an ASCII letter, digit or sign stands there as `\u00XX`.
-fn hides_letters(raw: &[u8]) -> bool {
-    static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\u00"));
-    ESCAPE.find_iter(raw).any(|at| raw.get(at + 4).is_some_and(|digit| (b'2'..=b'7').contains(digit)))
+impl Look {
+    /// Looks once, for all at the same time.
+    fn at(raw: &[u8]) -> Look {
+        static ALL: LazyLock<AhoCorasick> = LazyLock::new(|| {
+            let words = WORDS.iter().chain(&ESCAPES);
+            AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostFirst)
+                .build(words)
+                .expect("a few short words")
+        });
+        let mut look = Look::default();
+        for found in ALL.find_iter(raw) {
+            let word = found.pattern().as_usize();
+            look.media |= word != HOUR;
+            look.one_hour |= word >= HOUR;
+            if look.media && look.one_hour {
+                break;
+            }
+        }
+        look
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_finds_what_may_be_more_than_text() {
+        let look = |text: &str| {
+            let Look { media, one_hour } = Look::at(text.as_bytes());
+            (media, one_hour)
+        };
+        assert_eq!(
+            look(r#"{"messages":[{"role":"user","content":"an hour, 1h, \u001b[0m"}]}"#),
+            (false, false)
+        );
+        assert_eq!(look(r#"{"type":"input_audio"}"#), (true, false));
+        assert_eq!(look(r#"{"modality":"AUDIO"}"#), (true, false));
+        assert_eq!(look(r#"{"inlineData":{}}"#), (true, false));
+        assert_eq!(look(r#"{"cache_control":{"ttl":"1h"}}"#), (false, true));
+        assert_eq!(look(r#"{"ttl":"1h","x":"pdf_url"}"#), (true, true));
+        for hidden in ["\\u0069mage", "\\u0022", "\\u007a"] {
+            assert_eq!(look(hidden), (true, true), "{hidden}");
+        }
+        for other in ["\\u0000", "\\u001f", "\\u0080", "\\u00e9"] {
+            assert_eq!(look(other), (false, false), "{other}");
+        }
+    }
 }

@@ -18,6 +18,8 @@ pub(super) struct Found {
     pub(super) audio_out: bool,
     /// Content whose length does not show: files, documents, videos, earlier answers.
     pub(super) elsewhere: bool,
+    /// Something may be kept in a cache for an hour.
+    pub(super) one_hour: bool,
     /// How often the provider may run its own tools.
     pub(super) uses: Option<u64>,
 }

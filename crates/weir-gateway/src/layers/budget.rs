@@ -161,13 +161,13 @@ async fn admit(
         say: |budget, at| over(budget, at, None),
     };
     let charges = reservation.charges();
-    let purse = Purse::new(call.options.max_cost, wanted).with(
+    let known = steps.into_iter().filter_map(Step::known).collect();
+    let purse = Purse::new(call.options.max_cost, wanted).knowing(known).with(
         Box::new(Reserved { budgets: budgets.clone(), reservation }),
         charges,
         hard,
         Some(spent_words),
     );
-    let purse = purse.knowing(steps.into_iter().filter_map(Step::known).collect());
     Ok(Some(Arc::new(match step {
         Some(tokens) => purse.in_steps(tokens),
         None => purse,

@@ -2,10 +2,11 @@
 //! `overflow`.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 
@@ -83,7 +84,13 @@ impl<B: MetricVecBuilder> Labelled for MetricVec<B> {
 
 impl<V: Labelled> Family<V> {
     pub(super) fn new(vec: V, series: usize, ceiling: &Arc<Ceiling>) -> Family<V> {
-        Family { vec, series, hasher: RandomState::new(), known: RwLock::default(), ceiling: ceiling.clone() }
+        Family {
+            vec,
+            series,
+            hasher: RandomState::default(),
+            known: RwLock::default(),
+            ceiling: ceiling.clone(),
+        }
     }
 
     /// The metric of these labels; that of `overflow` where there is no room for another.

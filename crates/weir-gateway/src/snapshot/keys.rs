@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use weir_ledger::Micros;
 use weir_ledger::key::{Form, KeyHash, form};
@@ -38,7 +39,7 @@ struct Declared {
 struct Merged {
     /// The version of the book that is in it.
     version: i64,
-    keys: HashMap<KeyHash, Entry>,
+    keys: HashMap<KeyHash, Entry, RandomState>,
     users: HashMap<String, Limits>,
     /// Nobody needs a key.
     open: bool,
@@ -143,6 +144,11 @@ impl Keys {
 
     /// Whose key this is at this time. A key whose checksum is wrong is refused without a look-up.
     pub fn verify(&self, key: Option<&str>, now: Micros) -> Verdict {
+        self.verify_by(key, now, KeyHash::of)
+    }
+
+    /// The same, where `hash` knows the hash of a key, or makes it.
+    pub fn verify_by(&self, key: Option<&str>, now: Micros, hash: impl FnOnce(&str) -> KeyHash) -> Verdict {
         let merged = self.merged.read();
         let local = self.declared.local.as_ref().filter(|_| merged.open);
         if let Some(local) = local {
@@ -154,7 +160,7 @@ impl Keys {
         if form(key) == Form::Mistyped {
             return Verdict::Wrong { mistyped: true };
         }
-        let hash = KeyHash::of(key);
+        let hash = hash(key);
         if self.declared.master.as_ref() == Some(&hash) {
             return self.declared.admin.clone().map_or(Verdict::Missing, Verdict::Is);
         }
@@ -176,7 +182,8 @@ fn merge(declared: &Declared, book: &Book) -> Merged {
     let own: HashSet<&str> = declared.keys.values().map(|caller| &*caller.name).collect();
     let teams: HashMap<&str, Option<Limits>> =
         book.teams.iter().map(|team| (team.name.as_str(), Limits::of(team.body.limits.as_ref()))).collect();
-    let mut keys: HashMap<KeyHash, Entry> = HashMap::with_capacity(declared.keys.len() + book.keys.len());
+    let mut keys =
+        HashMap::with_capacity_and_hasher(declared.keys.len() + book.keys.len(), RandomState::default());
     for key in book.keys.iter().filter(|key| !own.contains(key.name.as_str())) {
         let team = key.body.team.as_deref();
         let limits = team.and_then(|team| {
@@ -198,7 +205,7 @@ fn merge(declared: &Declared, book: &Book) -> Merged {
     }
 }
 
-fn add(keys: &mut HashMap<KeyHash, Entry>, key: &Held<KeyBody>, team_limits: Option<Limits>) {
+fn add(keys: &mut HashMap<KeyHash, Entry, RandomState>, key: &Held<KeyBody>, team_limits: Option<Limits>) {
     let body = &key.body;
     let caller = Arc::new(Caller {
         name: key.name.as_str().into(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::authority::{Ask, Report};
-use super::charge::Charge;
+use super::charge::{Charge, Charges};
 use super::lane::Lane;
 use super::period::{Period, Window};
 use super::scope::Budget;
@@ -88,6 +88,8 @@ pub(crate) struct Account {
     pub(crate) id: Text,
     /// Wakes those who wait for money.
     pub(crate) changed: Notify,
+    /// What calls are charged to whose narrowest budget this is, as the last one was.
+    pub(crate) usual: Mutex<Charges>,
     state: Mutex<State>,
     hub: Arc<Hub>,
 }
@@ -121,6 +123,13 @@ impl Part {
     pub(crate) fn charge(&self) -> Charge {
         let lease = self.hard.then_some(self.lease);
         Charge { budget: self.account.id.clone(), window: self.window, lease }
+    }
+
+    /// Whether this is its charge.
+    pub(crate) fn makes(&self, charge: &Charge) -> bool {
+        Arc::ptr_eq(&charge.budget, &self.account.id)
+            && charge.window == self.window
+            && charge.lease == self.hard.then_some(self.lease)
     }
 
     /// Takes `extra` more from the lane that it began in.
@@ -157,7 +166,13 @@ impl Account {
         let (asked, heard) = (0, 0);
         let state =
             State { budget, window, lanes, waiting, asked, heard, queued: false, declared, gone: false };
-        Account { id, changed: Notify::new(), state: Mutex::new(state), hub }
+        Account {
+            id,
+            changed: Notify::new(),
+            usual: Mutex::new(Charges::default()),
+            state: Mutex::new(state),
+            hub,
+        }
     }
 
     /// Holds `amount` for a call.

@@ -28,7 +28,15 @@ impl Reservation {
 
     /// What the attempt's records have to carry.
     pub fn charges(&self) -> Charges {
-        self.parts.iter().map(Part::charge).collect::<Vec<_>>().into()
+        let Some(narrowest) = self.parts.last() else { return Charges::default() };
+        // From call to call of a key they are the same, until a window ends or another lease pays.
+        let mut usual = narrowest.account.usual.lock();
+        let is_usual = usual.len() == self.parts.len()
+            && usual.iter().zip(&self.parts).all(|(charge, part)| part.makes(charge));
+        if !is_usual {
+            *usual = self.parts.iter().map(Part::charge).collect::<Vec<_>>().into();
+        }
+        usual.clone()
     }
 
     /// What is held in each budget, in nano-dollars.

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::{HeaderMap, HeaderName};
+use parking_lot::Mutex;
 use weir_gateway::snapshot::{Ended, Keys, Verdict};
 use weir_gateway::{Caller, GatewayError};
+use weir_ledger::key::KeyHash;
 
 /// Headers that carry a key, beside `authorization`.
 const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
@@ -16,13 +19,29 @@ const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
 /// # Errors
 /// No key where one is needed, a wrong one, or a browser's request to an open listener from elsewhere.
 pub fn caller(keys: &Keys, headers: &HeaderMap) -> Result<Arc<Caller>, GatewayError> {
+    caller_by(keys, headers, KeyHash::of)
+}
+
+/// The caller, on a connection that has brought `last` before.
+///
+/// # Errors
+/// As [`caller`].
+pub fn caller_again(keys: &Keys, headers: &HeaderMap, last: &LastKey) -> Result<Arc<Caller>, GatewayError> {
+    caller_by(keys, headers, |key| last.hash(key))
+}
+
+fn caller_by(
+    keys: &Keys,
+    headers: &HeaderMap,
+    hash: impl FnOnce(&str) -> KeyHash,
+) -> Result<Arc<Caller>, GatewayError> {
     let needed = keys.needed();
     if !needed {
         refuse_strangers(headers)?;
     }
     // Where no key is needed, any is accepted.
     let key = if needed { key(headers)? } else { None };
-    match keys.verify(key, crate::clock::unix_micros()) {
+    match keys.verify_by(key, crate::clock::unix_micros(), hash) {
         Verdict::Is(caller) => Ok(caller),
         Verdict::Missing => Err(GatewayError::Unauthenticated(
             "no API key; send one as `Authorization: Bearer KEY` (or in `x-api-key`, `api-key`, `x-goog-api-key`)",
@@ -47,10 +66,29 @@ pub fn caller(keys: &Keys, headers: &HeaderMap) -> Result<Arc<Caller>, GatewayEr
     }
 }
 
+/// The key that a connection brought last, and its hash: nearly all bring the same again and again, and comparing is
+/// cheaper than hashing. Whether it is a good key is asked anew for each call.
+#[derive(Default)]
+pub struct LastKey(Mutex<Option<(Box<str>, KeyHash)>>);
+
+impl LastKey {
+    fn hash(&self, key: &str) -> KeyHash {
+        let mut last = self.0.lock();
+        if let Some((known, hash)) = &*last
+            && verify_slices_are_equal(known.as_bytes(), key.as_bytes()).is_ok()
+        {
+            return *hash;
+        }
+        let hash = KeyHash::of(key);
+        *last = Some((key.into(), hash));
+        hash
+    }
+}
+
 /// The key as sent; `None` where there is none.
 fn key(headers: &HeaderMap) -> Result<Option<&str>, GatewayError> {
-    let one = |name: &str| {
-        let mut values = headers.iter().filter(|(own, _)| own.as_str() == name).map(|(_, value)| value);
+    let one = |name: HeaderName| {
+        let mut values = headers.get_all(name).iter();
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(GatewayError::Unauthenticated("the key's header stands twice")),
             (Some(value), None) => {
@@ -59,13 +97,13 @@ fn key(headers: &HeaderMap) -> Result<Option<&str>, GatewayError> {
             (None, None) => Ok(None),
         }
     };
-    if let Some(value) = one(AUTHORIZATION.as_str())? {
+    if let Some(value) = one(AUTHORIZATION)? {
         let key =
             value.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer ")).map(|_| value[7..].trim());
         return key.map(Some).ok_or(GatewayError::Unauthenticated("write `Authorization: Bearer KEY`"));
     }
     for name in KEY_HEADERS {
-        if let Some(value) = one(name)? {
+        if let Some(value) = one(HeaderName::from_static(name))? {
             return Ok(Some(value.trim()));
         }
     }
@@ -108,9 +146,8 @@ fn is_loopback(host: &str) -> bool {
 mod tests {
     use std::collections::HashMap;
 
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
     use weir_gateway::call::Role;
-    use weir_ledger::key::KeyHash;
 
     use super::*;
 
@@ -135,6 +172,27 @@ mod tests {
         check(&[("x-api-key", "k")], true);
         check(&[("api-key", "k")], true);
         check(&[("x-goog-api-key", "k")], true);
+    }
+
+    #[test]
+    fn a_connection_may_change_its_key() {
+        let caller = |name: &str| Arc::new(Caller::named(name, Role::Caller));
+        let keys = Keys::new(
+            None,
+            HashMap::from([(KeyHash::of("a"), caller("a")), (KeyHash::of("b"), caller("b"))]),
+        );
+        let last = LastKey::default();
+        for (key, expected) in
+            [("a", Some("a")), ("a", Some("a")), ("b", Some("b")), ("c", None), ("c", None), ("a", Some("a"))]
+        {
+            let found = caller_again(&keys, &headers(&[("x-api-key", key)]), &last);
+            assert_eq!(found.as_ref().ok().map(|caller| &*caller.name), expected);
+        }
+        let none = Keys::new(Some(KeyHash::of("m")), HashMap::new());
+        assert!(
+            caller_again(&none, &headers(&[("x-api-key", "a")]), &last).is_err(),
+            "a key that was revoked"
+        );
     }
 
     #[test]

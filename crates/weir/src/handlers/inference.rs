@@ -15,6 +15,7 @@ use weir_ledger::{CallId, Facts};
 use crate::app::App;
 use crate::client_body::ClientBody;
 use crate::extract;
+use crate::extract::caller::LastKey;
 use crate::extract::passthrough::Through;
 use crate::handlers::{count, gemini_array, responses};
 use crate::idempotency;
@@ -26,17 +27,22 @@ pub async fn serve(
     app: &Arc<App>,
     route: &InferenceRoute,
     request: Request<ClientBody>,
+    last: &LastKey,
 ) -> Response<ResponseBody> {
-    serve_as(app, route, None, request).await
+    serve_as(app, route, None, request, last).await
 }
 
 /// Answers one request for a provider's own API.
-pub async fn pass_through(app: &Arc<App>, request: Request<ClientBody>) -> Response<ResponseBody> {
+pub async fn pass_through(
+    app: &Arc<App>,
+    request: Request<ClientBody>,
+    last: &LastKey,
+) -> Response<ResponseBody> {
     let snapshot = app.snapshot.load_full();
-    let found = extract::caller::caller(&snapshot.keys, request.headers())
+    let found = extract::caller::caller_again(&snapshot.keys, request.headers(), last)
         .and_then(|_| extract::passthrough::find(&app.routes, &snapshot, request.method(), request.uri()));
     match found {
-        Ok((through, route)) => serve_as(app, route, Some(through), request).await,
+        Ok((through, route)) => serve_as(app, route, Some(through), request, last).await,
         Err(error) => {
             app.metrics.refused(error.words().code.as_deref().unwrap_or("other"));
             let request_id = extract::request::request_id(request.headers(), || CallId::now().to_text());
@@ -50,13 +56,14 @@ async fn serve_as(
     route: &InferenceRoute,
     through: Option<Through>,
     request: Request<ClientBody>,
+    last: &LastKey,
 ) -> Response<ResponseBody> {
     let started = Instant::now();
     let id = CallId::now();
     let (head, body) = request.into_parts();
     let request_id = extract::request::request_id(&head.headers, || id.to_text());
     let admitted =
-        admit(app, route, through, &head, body, Begun { id, started, request_id: &request_id }).await;
+        admit(app, route, through, &head, body, Begun { id, started, request_id: &request_id, last }).await;
     match admitted {
         Err(error) => {
             app.metrics.refused(error.words().code.as_deref().unwrap_or("other"));
@@ -133,6 +140,7 @@ struct Begun<'r> {
     id: CallId,
     started: Instant,
     request_id: &'r HeaderValue,
+    last: &'r LastKey,
 }
 
 /// A call of everything that the request says, and its seat among those that wait for their answers.
@@ -144,10 +152,10 @@ async fn admit(
     body: ClientBody,
     begun: Begun<'_>,
 ) -> Result<(Arc<Call>, Option<responses::Draft>, Admitted), GatewayError> {
-    let Begun { id, started, request_id } = begun;
+    let Begun { id, started, request_id, last } = begun;
     let snapshot = app.snapshot.load_full();
     let headers = &head.headers;
-    let caller = extract::caller::caller(&snapshot.keys, headers)?;
+    let caller = extract::caller::caller_again(&snapshot.keys, headers, last)?;
     let tenant = Tenant::of(caller.team.as_deref().unwrap_or(&caller.name));
     let seat = app.overload.admit(tenant)?;
     let own = extract::request::own(headers);
