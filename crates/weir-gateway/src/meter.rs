@@ -33,6 +33,7 @@ use crate::dispatch::account::Account;
 use crate::error::{AttemptError, Wait};
 use crate::reply::{Observer, Outcome};
 use crate::upstream::{AnswerBody, BodyError};
+use crate::watch::Said;
 use crate::write::WriteWatch;
 
 /// What the meter does with frames.
@@ -73,6 +74,8 @@ pub struct Meter {
     semantic: bool,
     /// Gets a copy of what the client gets.
     tap: Option<Tap>,
+    /// Gets a copy of the beginning, for who wants to know what was said.
+    said: Option<Said>,
     /// Whether a client that leaves is outlived, for the usage.
     drains: bool,
     /// Whether the alarm knows when the process ends.
@@ -114,6 +117,7 @@ impl Meter {
             held: VecDeque::new(),
             semantic: false,
             tap: None,
+            said: None,
             drains: patience.drains,
             cut_seen: false,
             write: None,
@@ -134,6 +138,11 @@ impl Meter {
     /// Copies what the client gets.
     pub(crate) fn copy_to(&mut self, tap: Tap) {
         self.tap = Some(tap);
+    }
+
+    /// Copies the beginning of what the client gets.
+    pub(crate) fn tell(&mut self, said: Said) {
+        self.said = Some(said);
     }
 
     /// The copy of what the client gets, where one is made.
@@ -193,7 +202,7 @@ impl Meter {
 
     /// Takes what one read returned.
     fn take(&mut self, data: Bytes) -> Result<(), AttemptError> {
-        let Meter { splitter, form, account, out, semantic, tap, .. } = self;
+        let Meter { splitter, form, account, out, semantic, tap, said, .. } = self;
         let mut failure = None;
         let pieces = match form {
             Form::Native(reader) => splitter.push(data, |frame| {
@@ -222,6 +231,9 @@ impl Meter {
         let pieces = pieces.map_err(|error| ProviderError::nonsense(error.to_string()))?;
         if let Some(tap) = tap {
             pieces.iter().for_each(|bytes| tap.copy(bytes));
+        }
+        if let Some(said) = said {
+            pieces.iter().for_each(|bytes| said.keep(bytes));
         }
         out.extend(pieces);
         match failure {
@@ -284,6 +296,7 @@ impl Meter {
                     if let Some(tap) = &self.tap {
                         tap.copy(&tail);
                     }
+                    self.said.iter().for_each(|said| said.keep(&tail));
                     self.out.push_back(tail);
                 }
                 let outcome = self.account.close(State::Ok, self.usage(), None);

@@ -1,6 +1,8 @@
 //! Who wants to know of calls that ended: exporters and logs. Each has a queue that is looked at now and then; a call
 //! puts its rows there and goes on, and what finds no room is counted and forgotten.
 
+mod said;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -14,6 +16,7 @@ use crate::call::Call;
 use crate::layers::record::now_micros;
 use crate::snapshot::Snapshot;
 use crate::trace::Trace;
+pub(crate) use said::Said;
 
 /// A call that ended.
 pub struct Ended {
@@ -36,7 +39,8 @@ pub struct Ended {
 pub struct Content {
     /// The request's body, perhaps its beginning only.
     pub request: Bytes,
-    /// The answer's body, where it was whole; perhaps its beginning only.
+    /// The answer's body as if it had been asked for whole, or the beginning of it; of a stream that is too long for that,
+    /// or broke, its first words.
     pub answer: Option<Bytes>,
 }
 
@@ -147,6 +151,12 @@ impl Watchers {
         if let Some(content) = call.progress.lock().seen.as_mut().and_then(|seen| seen.content.as_mut()) {
             content.answer = Some(answer);
         }
+    }
+
+    /// Where the beginning of a stream is kept, where it is wanted.
+    pub(crate) fn hears(&self) -> Option<Said> {
+        let most = self.content.load(Ordering::Relaxed);
+        (most > 0).then(|| Said::new(most))
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<Queue>>)) {

@@ -140,9 +140,12 @@ async fn migrate_on(connection: &mut PgConnection, options: PostgresOptions) -> 
     let limits =
         format!("SET statement_timeout = 0; SET lock_timeout = {}", options.migration.as_millis() / 2);
     sqlx::raw_sql(AssertSqlSafe(limits)).execute(&mut *connection).await.map_err(OpenError::unavailable)?;
-    let Err(error) = migrate::postgres().run_direct(None, connection, false).await else { return Ok(()) };
+    let migrated = migrate::postgres().run_direct(None, connection, false).await;
     let applied = connection.list_applied_migrations("_sqlx_migrations").await.unwrap_or_default();
-    Err(migrate::failed(error, applied.iter().map(|migration| migration.version).max()))
+    let found = applied.iter().map(|migration| migration.version).max();
+    migrated.map_err(|error| migrate::failed(error, found))?;
+    let oldest = sqlx::query_scalar(migrate::REACH).fetch_one(connection).await;
+    migrate::admit(found.unwrap_or(migrate::NEWEST), oldest.ok())
 }
 
 async fn write_on(connection: &mut PgConnection, batch: &Batch) -> Result<Written, sqlx::Error> {

@@ -52,15 +52,15 @@ pub(crate) async fn call<D: Database>(db: &D, id: &str) -> Result<Option<CallRec
     let columns = select_list(&CALLS, D::DIALECT);
     let (condition, value) = match id.parse::<CallId>() {
         Ok(id) => (format!("\"id\" = {}", id_param(1, D::DIALECT)), id.to_string()),
-        Err(_) => ("\"request_id\" = $1".into(), id.to_owned()),
+        Err(_) => (own_request_id(D::DIALECT).into(), id.to_owned()),
     };
     let by_id = format!("SELECT {columns} FROM calls WHERE {condition} ORDER BY calls.\"id\" DESC LIMIT 1");
     let mut rows = db.ask(doing, by_id, vec![Arg::Text(value)]).await?;
     if rows.is_empty() {
         // A client may choose a request id that looks like one of the ledger's.
-        let by_request = format!(
-            "SELECT {columns} FROM calls WHERE \"request_id\" = $1 ORDER BY calls.\"id\" DESC LIMIT 1"
-        );
+        let condition = own_request_id(D::DIALECT);
+        let by_request =
+            format!("SELECT {columns} FROM calls WHERE {condition} ORDER BY calls.\"id\" DESC LIMIT 1");
         rows = db.ask(doing, by_request, vec![Arg::Text(id.to_owned())]).await?;
     }
     let Some(row) = rows.first() else { return Ok(None) };
@@ -71,6 +71,14 @@ pub(crate) async fn call<D: Database>(db: &D, id: &str) -> Result<Option<CallRec
     let rows = db.ask(doing, sql, vec![Arg::Text(call.id.to_string())]).await?;
     let attempts = rows.iter().map(|row| Take::new(row).attempt(&call.facts)).collect::<Result<_, _>>();
     Ok(Some(CallRecord { attempts: attempts.map_err(|cause| error::failed(doing, cause))?, call }))
+}
+
+/// The calls whose client gave them this id: as the index has them.
+fn own_request_id(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Sqlite => "\"request_id\" = $1 AND \"request_id\" <> \"id\"",
+        Dialect::Postgres => "\"request_id\" = $1 AND \"request_id\" <> \"id\"::text",
+    }
 }
 
 pub(crate) fn select_list(columns: &[Column], dialect: Dialect) -> String {

@@ -75,6 +75,10 @@ impl SqliteStore {
             writer.close().await;
             return Err(migrate::failed(error, found));
         }
+        if let Err(newer) = reach(&writer).await {
+            writer.close().await;
+            return Err(newer);
+        }
         let readers = SqlitePoolOptions::new().acquire_timeout(READ_PATIENCE).max_connections(4);
         let readers = readers.connect_lazy_with(options.read_only(true).create_if_missing(false));
         let rows = RowWriter::open(path).map_err(OpenError::unavailable)?;
@@ -110,6 +114,12 @@ fn statement<'q>(sql: String, args: Vec<Arg>) -> Query<'q, Sqlite, SqliteArgumen
 
 async fn schema(pool: &SqlitePool) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(pool).await
+}
+
+async fn reach(pool: &SqlitePool) -> Result<(), OpenError> {
+    let found = schema(pool).await.map_err(OpenError::unavailable)?;
+    let oldest = sqlx::query_scalar(migrate::REACH).fetch_one(pool).await;
+    migrate::admit(found, oldest.ok())
 }
 
 pub(crate) async fn within<T>(

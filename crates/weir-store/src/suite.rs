@@ -45,7 +45,7 @@ async fn run<F: Fixture>(mut empty: impl AsyncFnMut(&'static str) -> F) {
     spend::sums_are_those_of_the_rows_whatever_is_written_and_asked(&empty("sums").await).await;
     spend::a_wrong_sum_is_found(&empty("wrong").await).await;
     a_row_that_does_not_fit_is_refused_with_its_batch(&empty("refused").await).await;
-    a_newer_schema_is_not_touched(&empty("newer").await).await;
+    a_newer_schema_is_worked_with_or_not_touched(&empty("newer").await).await;
     a_whole_ledger_drains_into_it(&empty("ledger").await).await;
     odd_text_is_kept(&empty("odd").await).await;
     accounts::changes_follow_each_other(&empty("changes").await).await;
@@ -282,11 +282,18 @@ async fn a_row_that_does_not_fit_is_refused_with_its_batch(fixture: &impl Fixtur
     store.write(&sample_batch([13, 14])).await.unwrap();
 }
 
-async fn a_newer_schema_is_not_touched(fixture: &impl Fixture) {
+async fn a_newer_schema_is_worked_with_or_not_touched(fixture: &impl Fixture) {
     fixture.open().await.unwrap().close().await.unwrap();
-    let newest = "UPDATE _sqlx_migrations SET version = 999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)";
+    // A newer one that only adds to it is.
+    let added = "INSERT INTO _sqlx_migrations SELECT 998, description, installed_on, success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1";
+    fixture.execute(added).await;
+    fixture.open().await.unwrap().close().await.unwrap();
+    fixture.execute("UPDATE schema_reach SET oldest = 998").await;
+    let error = fixture.open().await.unwrap_err();
+    assert!(matches!(error, OpenError::Newer { found: 998, .. }), "{error:?}");
+    fixture.execute("UPDATE schema_reach SET oldest = 9").await;
+    let newest = "UPDATE _sqlx_migrations SET version = 999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations WHERE version < 998)";
     fixture.execute(newest).await;
-    fixture.execute("UPDATE _sqlx_migrations SET version = 999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)").await;
     let error = fixture.open().await.unwrap_err();
     assert!(matches!(error, OpenError::Newer { found: 999, .. }), "{error:?}");
     assert!(error.to_string().contains("newer weir"));

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use weir_config::{CallLog, LogContent, Logging};
 use weir_gateway::watch::{Ended, Queue, Wants};
 
-use crate::admin::line::{self, Json, Members as _};
+use crate::admin::line::{self, Json, Members as _, name};
 use crate::app::App;
 use crate::redact;
 
@@ -146,13 +146,13 @@ impl Log {
         let mut line = Json::open(to);
         line::put(&ended.row, &ended.attempts, &mut line);
         if let Some(trace) = &ended.trace {
-            line.text("trace_id", Some(&format!("{:032x}", trace.id)));
+            line.text(name!("trace_id"), Some(&format!("{:032x}", trace.id)));
         }
         if let Some(said) = ended.content.as_ref().filter(|_| self.content && self.chosen(ended)) {
             let most = usize::try_from(self.written.content_max.bytes()).unwrap_or(usize::MAX);
-            line.text("request", Some(&redact::text(&said.request, most)));
+            line.text(name!("request"), Some(&redact::text(&said.request, most)));
             let answer = said.answer.as_ref().map(|answer| redact::text(answer, most));
-            line.text("answer", answer.as_deref());
+            line.text(name!("answer"), answer.as_deref());
         }
         line.close()
     }

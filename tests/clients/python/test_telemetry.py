@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,27 @@ keys:
     assert "hello [secret]" in heard["request"] and "the answer" in heard["answer"]
     assert "request" not in unheard and "answer" not in unheard
     assert SECRET not in (place / "calls.jsonl").read_text()
+
+
+def test_streams_are_in_the_log_as_what_they_said(tmp_path, provider):
+    log = "logging: { content: full, calls: { to: calls.jsonl, content_max: 2KiB } }"
+    place = folder(tmp_path)
+    asked = {"model": "demo/echo", "stream": True, "messages": [{"role": "user", "content": f"hello {SECRET}"}]}
+    long = {"model": "demo/echo", "stream": True, "messages": [{"role": "user", "content": "word " * 4_000}]}
+    with Weir(place, config(provider, "{}", log)) as weir:
+        for path, body in (("/v1/chat/completions", asked), ("/v1/messages", {**asked, "max_tokens": 100}), ("/v1/chat/completions", long)):
+            with urllib.request.urlopen(urllib.request.Request(
+                weir.url + path, json.dumps(body).encode(), {"content-type": "application/json"}
+            )) as answer:
+                assert b"data:" in answer.read()
+        when(lambda: (place / "calls.jsonl").exists() and (place / "calls.jsonl").read_text().count("\n") == 3)
+        chat, messages, cut = (json.loads(line) for line in (place / "calls.jsonl").read_text().splitlines())
+    # As if they had been asked for whole; what is secret came in several events and is known all the same.
+    assert "hello [secret]" in json.loads(chat["answer"])["choices"][0]["message"]["content"]
+    assert "hello [secret]" in json.loads(messages["answer"])["content"][0]["text"]
+    assert SECRET not in (place / "calls.jsonl").read_text()
+    # Of what is too long, its first words.
+    assert "word word word" in cut["answer"] and len(cut["answer"]) <= 2_200 and "data:" not in cut["answer"]
 
 
 def test_a_log_that_nobody_takes_holds_up_nothing(tmp_path, provider):

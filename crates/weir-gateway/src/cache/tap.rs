@@ -70,19 +70,34 @@ impl Tap {
     pub(crate) fn assemble(&self, replay: &dyn Replay, operation: Operation) -> Option<Bytes> {
         let mut copied = self.0.lock();
         let seen = copied.seen.take()?.freeze();
-        let mut events = std::mem::take(&mut copied.withheld);
-        Splitter::new(Framing::Sse)
-            .push(seen, |frame| {
-                events.extend(sse::data(frame).map(|data| match data {
-                    std::borrow::Cow::Borrowed(data) => frame.slice_ref(data),
-                    std::borrow::Cow::Owned(data) => data.into(),
-                }));
-                Verdict::Drop
-            })
-            .ok()?;
-        let events: Vec<&[u8]> = events.iter().map(|event| &event[..]).collect();
-        replay.assemble(operation, &events)
+        assemble(seen, std::mem::take(&mut copied.withheld), replay, operation)
     }
+}
+
+/// The whole answer that a stream of events was, with other events before it.
+pub(crate) fn assemble(
+    stream: Bytes,
+    mut events: Vec<Bytes>,
+    replay: &dyn Replay,
+    operation: Operation,
+) -> Option<Bytes> {
+    each_event(stream, |event| events.push(event))?;
+    let events: Vec<&[u8]> = events.iter().map(|event| &event[..]).collect();
+    replay.assemble(operation, &events)
+}
+
+/// Looks at what each event of a stream has; `None` where it is no stream of events.
+pub(crate) fn each_event(stream: Bytes, mut look: impl FnMut(Bytes)) -> Option<()> {
+    let split = Splitter::new(Framing::Sse).push(stream, |frame| {
+        if let Some(data) = sse::data(frame) {
+            look(match data {
+                std::borrow::Cow::Borrowed(data) => frame.slice_ref(data),
+                std::borrow::Cow::Owned(data) => data.into(),
+            });
+        }
+        Verdict::Drop
+    });
+    split.ok().map(drop)
 }
 
 impl Copied {

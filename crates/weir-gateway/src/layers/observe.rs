@@ -68,9 +68,7 @@ where
                     let own = reply.head.as_ref().and_then(|head| head.status);
                     watched.status = own.map_or(200, |status| status.as_u16());
                     watched.overhead = Some(watched.call.overhead(Instant::now()));
-                    if let Body::Whole(answer) = &reply.body {
-                        watched.metrics.watchers.answered(&watched.call, answer);
-                    }
+                    watched.hear(&mut reply);
                     end_with(&mut reply, watched, &ledger).await;
                     Ok(reply)
                 }
@@ -130,6 +128,21 @@ struct Watched {
 }
 
 impl Watched {
+    /// Keeps what is said, where that is wanted.
+    fn hear(&self, reply: &mut Reply) {
+        let watchers = &self.metrics.watchers;
+        match &mut reply.body {
+            Body::Whole(answer) => watchers.answered(&self.call, answer),
+            Body::Stream(meter) => {
+                let Some(said) = watchers.hears() else { return };
+                meter.tell(said.clone());
+                let (call, metrics) = (self.call.clone(), self.metrics.clone());
+                reply.on_end(move |_| metrics.watchers.answered(&call, &said.answer(&call.request)));
+            }
+            Body::Passing(_) => {}
+        }
+    }
+
     fn begin(call: Arc<Call>, metrics: Arc<Metrics>, ledger: &Ledger) -> Result<Watched, GatewayError> {
         let room = ledger.reserve().map_err(|full| GatewayError::Overloaded {
             code: "ledger_full",

@@ -58,6 +58,7 @@ impl Meter {
             held: VecDeque::new(),
             semantic: self.semantic,
             tap: None,
+            said: self.said.clone(),
             drains: false,
             cut_seen: self.cut_seen,
             write: self.write.clone(),

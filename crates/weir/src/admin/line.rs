@@ -11,84 +11,107 @@ use weir_ledger::{AttemptRow, CallRow, Text};
 use weir_wire::Usage;
 use weir_wire::usage::TOKEN_CLASSES;
 
-use super::time;
+use super::time::Moment;
+
+/// The name of a member, and how a line of text has it. A line has fifty.
+#[derive(Debug, Clone, Copy)]
+pub struct Name<'n> {
+    plain: &'n str,
+    written: &'n str,
+}
+
+/// A name. They are weir's own: nothing in them is escaped.
+macro_rules! name {
+    ($plain:literal) => {
+        $crate::admin::line::Name::new($plain, concat!("\"", $plain, "\":"))
+    };
+}
+pub(crate) use name;
+
+impl<'n> Name<'n> {
+    /// A name, and the same in quotes with a colon.
+    pub const fn new(plain: &'n str, written: &'n str) -> Name<'n> {
+        Name { plain, written }
+    }
+}
 
 /// Takes the members of an object.
 pub trait Members: Sized {
     /// A text, or null.
-    fn text(&mut self, name: &str, value: Option<&str>);
+    fn text(&mut self, name: Name<'_>, value: Option<&str>);
     /// A count, or null.
-    fn count(&mut self, name: &str, value: Option<u64>);
+    fn count(&mut self, name: Name<'_>, value: Option<u64>);
     /// Yes or no.
-    fn flag(&mut self, name: &str, value: bool);
+    fn flag(&mut self, name: Name<'_>, value: bool);
     /// Texts.
-    fn texts(&mut self, name: &str, values: &[Text]);
+    fn texts(&mut self, name: Name<'_>, values: &[Text]);
     /// Objects.
-    fn objects<T>(&mut self, name: &str, items: &[T], put: fn(&T, &mut Self));
+    fn objects<T>(&mut self, name: Name<'_>, items: &[T], put: fn(&T, &mut Self));
 }
 
 /// Puts a call with its attempts.
 pub fn put(call: &CallRow, attempts: &[AttemptRow], to: &mut impl Members) {
     let facts = &call.facts;
-    to.text("id", Some(&call.id.to_text()));
-    to.text("request_id", Some(&facts.request_id));
-    to.text("started_at", Some(&time::text(facts.started_at)));
-    to.text("ended_at", Some(&time::text(call.ended_at)));
-    to.text("key", Some(&facts.key));
-    to.text("team", facts.team.as_deref());
-    to.text("user", facts.user.as_deref());
-    to.text("session", facts.session.as_deref());
-    to.texts("tags", &facts.tags);
-    to.text("dialect", Some(&facts.dialect));
-    to.text("operation", Some(&facts.operation));
-    to.text("route", Some(&facts.route));
-    to.text("provider", call.provider.as_deref());
-    to.text("model", call.model.as_deref());
-    to.flag("stream", facts.stream);
-    to.count("status", Some(call.status.into()));
-    to.text("end", Some(call.end.name()));
-    to.text("cache", Some(call.cache.name()));
-    to.text("usage_source", Some(call.usage_source.name()));
-    to.text("price_id", call.price_id.as_deref());
-    put_usd("cost_usd", call.cost_nanousd, to);
-    put_usd("cache_saved_usd", call.cache_saved_nanousd, to);
-    to.count("ttft_ms", call.ttft_ms);
-    to.count("duration_ms", Some(call.duration_ms));
-    to.count("overhead_us", Some(call.overhead_us));
-    to.text("error_code", call.error_code.as_deref());
+    to.text(name!("id"), Some(&call.id.to_text()));
+    to.text(name!("request_id"), Some(&facts.request_id));
+    to.text(name!("started_at"), Some(&Moment::of(facts.started_at)));
+    to.text(name!("ended_at"), Some(&Moment::of(call.ended_at)));
+    to.text(name!("key"), Some(&facts.key));
+    to.text(name!("team"), facts.team.as_deref());
+    to.text(name!("user"), facts.user.as_deref());
+    to.text(name!("session"), facts.session.as_deref());
+    to.texts(name!("tags"), &facts.tags);
+    to.text(name!("dialect"), Some(&facts.dialect));
+    to.text(name!("operation"), Some(&facts.operation));
+    to.text(name!("route"), Some(&facts.route));
+    to.text(name!("provider"), call.provider.as_deref());
+    to.text(name!("model"), call.model.as_deref());
+    to.flag(name!("stream"), facts.stream);
+    to.count(name!("status"), Some(call.status.into()));
+    to.text(name!("end"), Some(call.end.name()));
+    to.text(name!("cache"), Some(call.cache.name()));
+    to.text(name!("usage_source"), Some(call.usage_source.name()));
+    to.text(name!("price_id"), call.price_id.as_deref());
+    put_usd(name!("cost_usd"), call.cost_nanousd, to);
+    put_usd(name!("cache_saved_usd"), call.cache_saved_nanousd, to);
+    to.count(name!("ttft_ms"), call.ttft_ms);
+    to.count(name!("duration_ms"), Some(call.duration_ms));
+    to.count(name!("overhead_us"), Some(call.overhead_us));
+    to.text(name!("error_code"), call.error_code.as_deref());
     put_tokens(&call.usage, to);
-    to.objects("attempts", attempts, put_attempt);
+    to.objects(name!("attempts"), attempts, put_attempt);
 }
 
 fn put_attempt<M: Members>(attempt: &AttemptRow, to: &mut M) {
-    to.text("id", Some(&attempt.id.to_text()));
-    to.text("started_at", Some(&time::text(attempt.started_at)));
-    to.text("ended_at", Some(&time::text(attempt.ended_at)));
-    to.text("provider", Some(&attempt.provider));
-    to.text("model", Some(&attempt.model));
-    to.text("credential", attempt.credential.as_deref());
-    to.text("state", Some(attempt.state.name()));
-    to.count("upstream_status", attempt.upstream_status.map(u64::from));
-    to.text("upstream_request_id", attempt.upstream_request_id.as_deref());
-    to.text("usage_source", Some(attempt.usage_source.name()));
-    to.text("price_id", attempt.price_id.as_deref());
-    put_usd("cost_usd", attempt.cost_nanousd, to);
-    to.count("ttft_ms", attempt.ttft_ms);
-    to.count("duration_ms", Some(attempt.duration_ms));
-    to.text("error_code", attempt.error_code.as_deref());
+    to.text(name!("id"), Some(&attempt.id.to_text()));
+    to.text(name!("started_at"), Some(&Moment::of(attempt.started_at)));
+    to.text(name!("ended_at"), Some(&Moment::of(attempt.ended_at)));
+    to.text(name!("provider"), Some(&attempt.provider));
+    to.text(name!("model"), Some(&attempt.model));
+    to.text(name!("credential"), attempt.credential.as_deref());
+    to.text(name!("state"), Some(attempt.state.name()));
+    to.count(name!("upstream_status"), attempt.upstream_status.map(u64::from));
+    to.text(name!("upstream_request_id"), attempt.upstream_request_id.as_deref());
+    to.text(name!("usage_source"), Some(attempt.usage_source.name()));
+    to.text(name!("price_id"), attempt.price_id.as_deref());
+    put_usd(name!("cost_usd"), attempt.cost_nanousd, to);
+    to.count(name!("ttft_ms"), attempt.ttft_ms);
+    to.count(name!("duration_ms"), Some(attempt.duration_ms));
+    to.text(name!("error_code"), attempt.error_code.as_deref());
     put_tokens(&attempt.usage, to);
 }
 
 /// `input_tokens` and the like, of each class.
 fn put_tokens(usage: &Usage, to: &mut impl Members) {
     static NAMES: LazyLock<Vec<String>> =
-        LazyLock::new(|| TOKEN_CLASSES.iter().map(|class| format!("{}_tokens", class.name())).collect());
-    for (name, class) in NAMES.iter().zip(TOKEN_CLASSES) {
-        to.count(name, Some(usage.tokens(class)));
+        LazyLock::new(|| TOKEN_CLASSES.iter().map(|class| format!("\"{}_tokens\":", class.name())).collect());
+    for (written, class) in NAMES.iter().zip(TOKEN_CLASSES) {
+        let plain = &written[1..written.len() - 2];
+        to.count(Name { plain, written }, Some(usage.tokens(class)));
     }
 }
 
-fn put_usd(name: &str, nanousd: Option<i64>, to: &mut impl Members) {
+fn put_usd(name: Name<'_>, nanousd: Option<i64>, to: &mut impl Members) {
     let text = nanousd.map(|cost| {
         let mut text = String::with_capacity(24);
         NanoUsd(cost).put(&mut text);
@@ -99,29 +122,29 @@ fn put_usd(name: &str, nanousd: Option<i64>, to: &mut impl Members) {
 
 /// As a tree.
 impl Members for Map<String, Value> {
-    fn text(&mut self, name: &str, value: Option<&str>) {
-        self.insert(name.to_owned(), value.into());
+    fn text(&mut self, name: Name<'_>, value: Option<&str>) {
+        self.insert(name.plain.to_owned(), value.into());
     }
 
-    fn count(&mut self, name: &str, value: Option<u64>) {
-        self.insert(name.to_owned(), value.into());
+    fn count(&mut self, name: Name<'_>, value: Option<u64>) {
+        self.insert(name.plain.to_owned(), value.into());
     }
 
-    fn flag(&mut self, name: &str, value: bool) {
-        self.insert(name.to_owned(), value.into());
+    fn flag(&mut self, name: Name<'_>, value: bool) {
+        self.insert(name.plain.to_owned(), value.into());
     }
 
-    fn texts(&mut self, name: &str, values: &[Text]) {
-        self.insert(name.to_owned(), values.iter().map(|value| Value::from(&**value)).collect());
+    fn texts(&mut self, name: Name<'_>, values: &[Text]) {
+        self.insert(name.plain.to_owned(), values.iter().map(|value| Value::from(&**value)).collect());
     }
 
-    fn objects<T>(&mut self, name: &str, items: &[T], put: fn(&T, &mut Self)) {
+    fn objects<T>(&mut self, name: Name<'_>, items: &[T], put: fn(&T, &mut Self)) {
         let object = |item| {
             let mut object = Map::new();
             put(item, &mut object);
             Value::Object(object)
         };
-        self.insert(name.to_owned(), items.iter().map(object).collect());
+        self.insert(name.plain.to_owned(), items.iter().map(object).collect());
     }
 }
 
@@ -142,22 +165,22 @@ impl Json {
         self.0
     }
 
-    /// Names are weir's own: nothing in them is escaped.
-    fn name(&mut self, name: &str) {
+    fn name(&mut self, name: Name<'_>) {
         if !matches!(self.0.last(), None | Some(b'{' | b'[')) {
             self.0.push(b',');
         }
-        self.0.push(b'"');
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
+        self.0.extend_from_slice(name.written.as_bytes());
     }
 
     fn string(&mut self, text: &str) {
-        if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        // Without an end before the last byte, so that many are looked at at once.
+        let special = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+        if text.bytes().fold(0, |any, byte| any | special(byte)) != 0 {
             // Writing to memory does not fail.
             drop(serde_json::to_writer(&mut self.0, text));
             return;
         }
+        self.0.reserve(text.len() + 2);
         self.0.push(b'"');
         self.0.extend_from_slice(text.as_bytes());
         self.0.push(b'"');
@@ -169,7 +192,7 @@ impl Json {
 }
 
 impl Members for Json {
-    fn text(&mut self, name: &str, value: Option<&str>) {
+    fn text(&mut self, name: Name<'_>, value: Option<&str>) {
         self.name(name);
         match value {
             Some(text) => self.string(text),
@@ -177,7 +200,7 @@ impl Members for Json {
         }
     }
 
-    fn count(&mut self, name: &str, value: Option<u64>) {
+    fn count(&mut self, name: Name<'_>, value: Option<u64>) {
         self.name(name);
         match value {
             Some(count @ 0..=9) => self.0.push(b'0' + count as u8),
@@ -186,12 +209,12 @@ impl Members for Json {
         }
     }
 
-    fn flag(&mut self, name: &str, value: bool) {
+    fn flag(&mut self, name: Name<'_>, value: bool) {
         self.name(name);
         self.0.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
-    fn texts(&mut self, name: &str, values: &[Text]) {
+    fn texts(&mut self, name: Name<'_>, values: &[Text]) {
         self.name(name);
         self.0.push(b'[');
         for (at, value) in values.iter().enumerate() {
@@ -203,7 +226,7 @@ impl Members for Json {
         self.0.push(b']');
     }
 
-    fn objects<T>(&mut self, name: &str, items: &[T], put: fn(&T, &mut Self)) {
+    fn objects<T>(&mut self, name: Name<'_>, items: &[T], put: fn(&T, &mut Self)) {
         self.name(name);
         self.0.push(b'[');
         for (at, item) in items.iter().enumerate() {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use foldhash::fast::RandomState;
+use indexmap::{Equivalent, IndexMap};
 use weir_config::GenaiSemconv;
 use weir_gateway::watch::Ended;
 use weir_ledger::AttemptRow;
@@ -37,14 +39,42 @@ const MOST: usize = 2_000;
 
 /// What the attributes of a point are: operation, provider, model, kind of token, kind of error.
 type Key = [String; 5];
+/// The name of a metric, and the attributes of a point of it.
+type Place = (&'static str, Key);
+type Points<V> = IndexMap<Place, V, RandomState>;
+
+/// A place that is looked up: each call asks for some, so nothing is copied for it. Its hash is that of a [`Place`].
+#[derive(Hash)]
+struct Asked<'k>(&'static str, [&'k str; 5]);
+
+/// What comes beyond [`MOST`].
+const OVERFLOW: [&str; 5] = ["", "", weir_gateway::metrics::OVERFLOW, "", ""];
+
+impl Equivalent<Place> for Asked<'_> {
+    fn equivalent(&self, (name, key): &Place) -> bool {
+        self.0 == *name && self.1.iter().zip(key).all(|(asked, own)| asked == own)
+    }
+}
+
+impl Asked<'_> {
+    /// Its value among these, made where there is none yet and room for it.
+    fn of<'p, V>(self, points: &'p mut Points<V>, full: bool, empty: impl FnOnce() -> V) -> &'p mut V {
+        let known = points.get_index_of(&self);
+        let asked = if known.is_none() && full { Asked(self.0, OVERFLOW) } else { self };
+        let at = known
+            .or_else(|| points.get_index_of(&asked))
+            .unwrap_or_else(|| points.insert_full((asked.0, asked.1.map(str::to_owned)), empty()).0);
+        &mut points[at]
+    }
+}
 
 /// Everything since the start.
 pub struct Sums {
     names: Names,
     /// When counting began, in nanoseconds since 1970.
     start: u64,
-    histograms: BTreeMap<(&'static str, Key), Buckets>,
-    counters: BTreeMap<(&'static str, Key), i64>,
+    histograms: Points<Buckets>,
+    counters: Points<i64>,
 }
 
 #[derive(Clone)]
@@ -58,7 +88,7 @@ struct Buckets {
 impl Sums {
     /// Nothing yet.
     pub fn new(semconv: GenaiSemconv, start: u64) -> Sums {
-        Sums { names: semconv.into(), start, histograms: BTreeMap::new(), counters: BTreeMap::new() }
+        Sums { names: semconv.into(), start, histograms: Points::default(), counters: Points::default() }
     }
 
     /// A call ended.
@@ -72,8 +102,7 @@ impl Sums {
     fn attempt(&mut self, attempt: &AttemptRow, provider: &str) {
         let operation = names::operation(&attempt.facts.operation);
         let error = error_type(attempt).unwrap_or_default();
-        let key =
-            |token: &str, error: &str| [operation, provider, &attempt.model, token, error].map(str::to_owned);
+        let key = |token: &'static str, error| [operation, provider, &*attempt.model, token, error];
         let seconds = attempt.duration_ms as f64 / 1e3;
         let usage = &attempt.usage;
         let (input, output) = (usage.prompt_tokens(), usage.completion_tokens());
@@ -120,27 +149,23 @@ impl Sums {
         name: &'static str,
         unit: &'static str,
         bounds: &'static [f64],
-        key: Key,
+        key: [&str; 5],
         value: f64,
     ) {
         let full = self.histograms.len() + self.counters.len() >= MOST;
-        let place = (name, key);
-        let place = if full && !self.histograms.contains_key(&place) { (name, overflow()) } else { place };
         let empty = || Buckets { bounds, unit, counts: vec![0; bounds.len() + 1], sum: 0.0 };
-        let buckets = self.histograms.entry(place).or_insert_with(empty);
+        let buckets = Asked(name, key).of(&mut self.histograms, full, empty);
         let at = bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len());
         buckets.counts[at] += 1;
         buckets.sum += value;
     }
 
-    fn count(&mut self, name: &'static str, key: Key, by: u64) {
+    fn count(&mut self, name: &'static str, key: [&str; 5], by: u64) {
         if by == 0 {
             return;
         }
         let full = self.histograms.len() + self.counters.len() >= MOST;
-        let place = (name, key);
-        let place = if full && !self.counters.contains_key(&place) { (name, overflow()) } else { place };
-        *self.counters.entry(place).or_default() += i64::try_from(by).unwrap_or(0);
+        *Asked(name, key).of(&mut self.counters, full, i64::default) += i64::try_from(by).unwrap_or(0);
     }
 
     /// All of it, at this time in nanoseconds since 1970.
@@ -175,12 +200,6 @@ impl Sums {
 
 fn new(name: &str, unit: &str, data: Data) -> Metric {
     Metric { name: name.to_owned(), description: String::new(), unit: unit.to_owned(), data: Some(data) }
-}
-
-fn overflow() -> Key {
-    let mut key = Key::default();
-    key[2] = weir_gateway::metrics::OVERFLOW.to_owned();
-    key
 }
 
 fn attributes(key: &Key) -> Vec<super::proto::KeyValue> {

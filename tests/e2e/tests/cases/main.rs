@@ -49,6 +49,7 @@ mod stores;
 mod streams;
 mod thinking;
 mod unread;
+mod upgrade;
 mod uploads;
 mod usage;
 mod waits;
