@@ -136,7 +136,7 @@ impl NanoUsd {
         if self.0 < 0 {
             out.push('-');
         }
-        out.push_str(Scaled::new().write(u128::from(self.0.unsigned_abs()), NANO_DIGITS));
+        out.push_str(Scaled::new().write_nanos(self.0.unsigned_abs()));
     }
 }
 
@@ -145,7 +145,7 @@ impl fmt::Display for NanoUsd {
         if self.0 < 0 {
             f.write_str("-")?;
         }
-        f.write_str(Scaled::new().write(u128::from(self.0.unsigned_abs()), NANO_DIGITS))
+        f.write_str(Scaled::new().write_nanos(self.0.unsigned_abs()))
     }
 }
 
@@ -319,6 +319,34 @@ impl Scaled {
         }
         at = self.put(whole, at, 1);
         std::str::from_utf8(&self.0[at..]).expect("digits and a point")
+    }
+
+    /// The same of an amount in nano-dollars: they stand in every answer, row and line.
+    fn write_nanos(&mut self, value: u64) -> &str {
+        const POINT: usize = 80 - NANO_DIGITS as usize - 1;
+        let (mut whole, mut fraction) = (value / 1_000_000_000, (value % 1_000_000_000) as u32);
+        let mut end = POINT;
+        if fraction > 0 {
+            for digit in self.0[POINT + 1..].iter_mut().rev() {
+                *digit = b'0' + (fraction % 10) as u8;
+                fraction /= 10;
+            }
+            self.0[POINT] = b'.';
+            end = self.0.len();
+            while self.0[end - 1] == b'0' {
+                end -= 1;
+            }
+        }
+        let mut at = POINT;
+        loop {
+            at -= 1;
+            self.0[at] = b'0' + (whole % 10) as u8;
+            whole /= 10;
+            if whole == 0 {
+                break;
+            }
+        }
+        std::str::from_utf8(&self.0[at..end]).expect("digits and a point")
     }
 
     /// Writes `number` before `at`, with `least` digits at least; where it begins.

@@ -20,6 +20,8 @@ const DOING: &str = "list calls";
 const MS_PER_DAY: i64 = 86_400_000;
 /// How many days are looked up at once.
 const DAYS: i64 = 400;
+/// How many days are looked at first, and next, before all.
+const FURTHER: [i64; 3] = [2, 8, 64];
 
 /// A page of calls.
 pub(crate) async fn recent<D: Database>(db: &D, page: &Page) -> Result<Recent, StoreError> {
@@ -103,10 +105,16 @@ fn narrowed_by_days(filter: &CallFilter) -> bool {
 
 async fn in_days<D: Database>(db: &D, page: &Page, limit: usize) -> Result<Vec<CallRow>, StoreError> {
     let (from, to) = bounds(page);
-    let mut upto = to.day();
+    let newest = db.ask(DOING, "SELECT MAX(\"day\") FROM spend_daily".into(), Vec::new()).await?;
+    let newest = newest.first().map(|row| Take::new(row).opt_int()).transpose();
+    let newest = newest.map_err(|cause| error::failed(DOING, cause))?.flatten();
+    let Some(newest) = newest else { return Ok(Vec::new()) };
+    let mut upto = to.day().min(newest);
     let mut calls = Vec::new();
-    loop {
-        let (sql, args) = days_with(&page.filter, from.day(), upto);
+    // What is often there is found within a day or two; what is seldom, further back and further.
+    for span in FURTHER.into_iter().chain(std::iter::repeat(i64::MAX)) {
+        let lowest = upto.saturating_sub(span - 1).max(from.day());
+        let (sql, args) = days_with(&page.filter, lowest, upto);
         let rows = db.ask(DOING, sql, args).await?;
         let days = rows.iter().map(|row| Take::new(row).int()).collect::<Result<Vec<_>, _>>();
         let days = days.map_err(|cause| error::failed(DOING, cause))?;
@@ -120,9 +128,11 @@ async fn in_days<D: Database>(db: &D, page: &Page, limit: usize) -> Result<Vec<C
         }
         match days.last() {
             Some(last) if days.len() as i64 == DAYS => upto = last - 1,
-            _ => return Ok(calls),
+            _ if lowest > from.day() => upto = lowest - 1,
+            _ => break,
         }
     }
+    Ok(calls)
 }
 
 /// The latest days, of these, on which there were such calls.

@@ -23,8 +23,24 @@ type Question = (String, Vec<Arg>);
 
 pub(crate) async fn spend<D: Database>(db: &D, query: &SpendQuery) -> Result<Spend, StoreError> {
     let rows = if query.by.is_empty() { Vec::new() } else { lines(db, query, &query.by).await? };
-    let total = lines(db, query, &[]).await?.pop().unwrap_or_default();
+    // A call with two labels stands in two lines; else the lines are all there is.
+    let total = match query.by.is_empty() || query.by.contains(&Group::Tag) {
+        true => lines(db, query, &[]).await?.pop().unwrap_or_default(),
+        false => sum_of(&rows),
+    };
     Ok(Spend { rows, total })
+}
+
+fn sum_of(rows: &[SpendRow]) -> SpendRow {
+    let mut total = SpendRow::default();
+    for row in rows {
+        total.calls += row.calls;
+        total.unpriced_calls += row.unpriced_calls;
+        total.attempts += row.attempts;
+        total.usage.add(&row.usage);
+        total.cost_nanousd += row.cost_nanousd;
+    }
+    total
 }
 
 async fn lines<D: Database>(db: &D, query: &SpendQuery, by: &[Group]) -> Result<Vec<SpendRow>, StoreError> {
@@ -181,7 +197,12 @@ fn range(from: Option<Micros>, to: Option<Micros>) -> Vec<Arg> {
 }
 
 fn group_by(by: &[Group]) -> String {
-    let places: Vec<_> = (1..=by.len()).map(|place| place.to_string()).collect();
+    // A day by its column, whose order indices have, not as the text that it is given as.
+    let place = |(at, group): (usize, &Group)| match group {
+        Group::Day => "\"day\"".to_owned(),
+        _ => (at + 1).to_string(),
+    };
+    let places: Vec<_> = by.iter().enumerate().map(place).collect();
     if places.is_empty() { String::new() } else { format!(" GROUP BY {}", places.join(", ")) }
 }
 

@@ -86,6 +86,8 @@ def count(body: bytes, warm: bytes, config: str | None = None) -> dict[str, floa
             wire = request(body)
             for _ in range(60):
                 call(connection, wire)
+            # What the first calls left to be done is none of the others' business.
+            time.sleep(1.5)
             weir.control("-i", "on")
             for _ in range(CALLS):
                 call(connection, wire)

@@ -39,6 +39,10 @@ impl<'n> Name<'n> {
 pub trait Members: Sized {
     /// A text, or null.
     fn text(&mut self, name: Name<'_>, value: Option<&str>);
+    /// A text of weir's own, in which nothing is to be escaped.
+    fn own(&mut self, name: Name<'_>, value: &str) {
+        self.text(name, Some(value));
+    }
     /// A count, or null.
     fn count(&mut self, name: Name<'_>, value: Option<u64>);
     /// Yes or no.
@@ -52,10 +56,10 @@ pub trait Members: Sized {
 /// Puts a call with its attempts.
 pub fn put(call: &CallRow, attempts: &[AttemptRow], to: &mut impl Members) {
     let facts = &call.facts;
-    to.text(name!("id"), Some(&call.id.to_text()));
+    to.own(name!("id"), &call.id.to_text());
     to.text(name!("request_id"), Some(&facts.request_id));
-    to.text(name!("started_at"), Some(&Moment::of(facts.started_at)));
-    to.text(name!("ended_at"), Some(&Moment::of(call.ended_at)));
+    to.own(name!("started_at"), &Moment::of(facts.started_at));
+    to.own(name!("ended_at"), &Moment::of(call.ended_at));
     to.text(name!("key"), Some(&facts.key));
     to.text(name!("team"), facts.team.as_deref());
     to.text(name!("user"), facts.user.as_deref());
@@ -68,9 +72,9 @@ pub fn put(call: &CallRow, attempts: &[AttemptRow], to: &mut impl Members) {
     to.text(name!("model"), call.model.as_deref());
     to.flag(name!("stream"), facts.stream);
     to.count(name!("status"), Some(call.status.into()));
-    to.text(name!("end"), Some(call.end.name()));
-    to.text(name!("cache"), Some(call.cache.name()));
-    to.text(name!("usage_source"), Some(call.usage_source.name()));
+    to.own(name!("end"), call.end.name());
+    to.own(name!("cache"), call.cache.name());
+    to.own(name!("usage_source"), call.usage_source.name());
     to.text(name!("price_id"), call.price_id.as_deref());
     put_usd(name!("cost_usd"), call.cost_nanousd, to);
     put_usd(name!("cache_saved_usd"), call.cache_saved_nanousd, to);
@@ -83,16 +87,16 @@ pub fn put(call: &CallRow, attempts: &[AttemptRow], to: &mut impl Members) {
 }
 
 fn put_attempt<M: Members>(attempt: &AttemptRow, to: &mut M) {
-    to.text(name!("id"), Some(&attempt.id.to_text()));
-    to.text(name!("started_at"), Some(&Moment::of(attempt.started_at)));
-    to.text(name!("ended_at"), Some(&Moment::of(attempt.ended_at)));
+    to.own(name!("id"), &attempt.id.to_text());
+    to.own(name!("started_at"), &Moment::of(attempt.started_at));
+    to.own(name!("ended_at"), &Moment::of(attempt.ended_at));
     to.text(name!("provider"), Some(&attempt.provider));
     to.text(name!("model"), Some(&attempt.model));
     to.text(name!("credential"), attempt.credential.as_deref());
-    to.text(name!("state"), Some(attempt.state.name()));
+    to.own(name!("state"), attempt.state.name());
     to.count(name!("upstream_status"), attempt.upstream_status.map(u64::from));
     to.text(name!("upstream_request_id"), attempt.upstream_request_id.as_deref());
-    to.text(name!("usage_source"), Some(attempt.usage_source.name()));
+    to.own(name!("usage_source"), attempt.usage_source.name());
     to.text(name!("price_id"), attempt.price_id.as_deref());
     put_usd(name!("cost_usd"), attempt.cost_nanousd, to);
     to.count(name!("ttft_ms"), attempt.ttft_ms);
@@ -112,12 +116,10 @@ fn put_tokens(usage: &Usage, to: &mut impl Members) {
 }
 
 fn put_usd(name: Name<'_>, nanousd: Option<i64>, to: &mut impl Members) {
-    let text = nanousd.map(|cost| {
-        let mut text = String::with_capacity(24);
-        NanoUsd(cost).put(&mut text);
-        text
-    });
-    to.text(name, text.as_deref());
+    let Some(cost) = nanousd else { return to.text(name, None) };
+    let mut text = String::with_capacity(24);
+    NanoUsd(cost).put(&mut text);
+    to.own(name, &text);
 }
 
 /// As a tree.
@@ -173,13 +175,15 @@ impl Json {
     }
 
     fn string(&mut self, text: &str) {
-        // Without an end before the last byte, so that many are looked at at once.
-        let special = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
-        if text.bytes().fold(0, |any, byte| any | special(byte)) != 0 {
+        if !is_plain(text.as_bytes()) {
             // Writing to memory does not fail.
             drop(serde_json::to_writer(&mut self.0, text));
             return;
         }
+        self.quoted(text);
+    }
+
+    fn quoted(&mut self, text: &str) {
         self.0.reserve(text.len() + 2);
         self.0.push(b'"');
         self.0.extend_from_slice(text.as_bytes());
@@ -191,7 +195,32 @@ impl Json {
     }
 }
 
+/// Whether nothing in a text is to be escaped. Eight bytes at a time: of each, the highest bit tells.
+fn is_plain(text: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word;
+    let special = |word: u64| {
+        let control = word.wrapping_sub(ONES * 32) & !word;
+        (control | is_zero(word ^ (ONES * u64::from(b'"'))) | is_zero(word ^ (ONES * u64::from(b'\\'))))
+            & (ONES << 7)
+    };
+    let mut words = text.chunks_exact(8);
+    let any = words
+        .by_ref()
+        .fold(0, |any, word| any | word.first_chunk().map_or(0, |bytes| special(u64::from_le_bytes(*bytes))));
+    let rest = words.remainder();
+    // What is not there is taken for letters.
+    let mut last = [b'a'; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    any | special(u64::from_le_bytes(last)) == 0
+}
+
 impl Members for Json {
+    fn own(&mut self, name: Name<'_>, value: &str) {
+        self.name(name);
+        self.quoted(value);
+    }
+
     fn text(&mut self, name: Name<'_>, value: Option<&str>) {
         self.name(name);
         match value {
@@ -246,6 +275,25 @@ mod tests {
     use weir_ledger::row::sample;
 
     use super::*;
+
+    #[test]
+    fn whatever_is_to_be_escaped_is_seen_wherever_it_stands() {
+        for length in 0..40 {
+            let mut text = vec![b'x'; length];
+            assert!(is_plain(&text));
+            for at in 0..length {
+                for byte in 0..=255 {
+                    text[at] = byte;
+                    assert_eq!(
+                        is_plain(&text),
+                        byte >= b' ' && byte != b'"' && byte != b'\\',
+                        "{byte} at {at}"
+                    );
+                }
+                text[at] = b'x';
+            }
+        }
+    }
 
     #[test]
     fn a_line_of_text_says_what_the_tree_says() {

@@ -34,10 +34,7 @@ pub fn sums<'a>(desk: &'a Desk<'_>, ask: &'a Ask) -> Answer<'a> {
         };
         let top: Option<usize> = top.transpose()?;
         let query = spend::query(&groups, ask.parameter("since"), ask.parameter("until"), ask.now)?;
-        let mut answer = spend::ask(desk.store, &query).await?;
-        if let Some(top) = top {
-            spend::keep(&mut answer, top);
-        }
+        let answer = spend::ask(desk.store, &query, top).await?;
         // A text is answered as CSV.
         Ok(if as_csv { Value::String(spend::csv(&answer)) } else { answer })
     })

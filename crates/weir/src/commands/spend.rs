@@ -51,12 +51,8 @@ async fn ask_store(args: &SpendArgs, config: &weir_config::Config) -> Result<Val
     let now = crate::clock::unix_micros();
     let query = spend::query(&args.by, Some(&args.since), args.until.as_deref(), now)
         .map_err(|error| failed(error.to_string()))?;
-    let answer = spend::ask(store.as_ref(), &query).await;
-    let mut answer = answer.map_err(|error| failed(error.to_string()))?;
-    if let Some(top) = args.top {
-        spend::keep(&mut answer, usize::try_from(top).unwrap_or(usize::MAX));
-    }
-    Ok(answer)
+    let top = args.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX));
+    spend::ask(store.as_ref(), &query, top).await.map_err(|error| failed(error.to_string()))
 }
 
 /// A value in a query, where `+` would be a space.

@@ -66,12 +66,12 @@ fn whole_day(text: &str, at: Micros) -> Micros {
     if text.ends_with('d') { at - at.rem_euclid(MICROS_PER_DAY) } else { at }
 }
 
-/// Asks the store.
+/// Asks the store. With `top`, the dearest lines are kept, and how many are not is said.
 ///
 /// # Errors
 /// A store that does not answer; more lines than an answer may have.
-pub async fn ask(store: &dyn Store, query: &SpendQuery) -> Result<Value, GatewayError> {
-    let spend = store.spend(query).await.map_err(|error| {
+pub async fn ask(store: &dyn Store, query: &SpendQuery, top: Option<usize>) -> Result<Value, GatewayError> {
+    let mut spend = store.spend(query).await.map_err(|error| {
         if error.fault == Fault::Rejected {
             let message =
                 format!("{}; take fewer groups, a later `since` or an earlier `until`", error.cause);
@@ -84,16 +84,13 @@ pub async fn ask(store: &dyn Store, query: &SpendQuery) -> Result<Value, Gateway
             retry_after: std::time::Duration::from_secs(1),
         }
     })?;
-    Ok(shape(&spend, &query.by))
-}
-
-/// Keeps the `top` dearest lines of an answer, and says how many it leaves out.
-pub fn keep(answer: &mut Value, top: usize) {
-    if let Some(rows) = answer["rows"].as_array_mut() {
-        let more = rows.len().saturating_sub(top);
-        rows.truncate(top);
-        answer["left_out"] = more.into();
+    let left_out = top.map(|top| spend.rows.len().saturating_sub(top));
+    spend.rows.truncate(top.unwrap_or(usize::MAX));
+    let mut answer = shape(&spend, &query.by);
+    if let Some(left_out) = left_out {
+        answer["left_out"] = left_out.into();
     }
+    Ok(answer)
 }
 
 fn shape(spend: &Spend, by: &[Group]) -> Value {

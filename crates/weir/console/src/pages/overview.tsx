@@ -9,6 +9,8 @@ import { useLoad } from '../parts/load';
 export interface SpendRows {
   rows: Record<string, string | number | null>[];
   total: Record<string, string | number | null>;
+  /** Lines beyond those that were asked for. */
+  left_out?: number;
 }
 
 const failed = (labels: Record<string, string>) => Number(labels.status) >= 400;

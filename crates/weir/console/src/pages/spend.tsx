@@ -1,37 +1,33 @@
 import { useState } from 'preact/hooks';
-import { query } from '../api';
+import { type ApiError, query, text } from '../api';
 import { approximate, count, short, usd } from '../format';
 import { Empty, Field, Head, Panel, Tile } from '../parts/bits';
 import { Chart } from '../parts/chart';
-import { Show, useLoad } from '../parts/load';
+import { Problem, Show, useLoad } from '../parts/load';
 import { Table } from '../parts/table';
 import type { SpendRows } from './overview';
 
 const GROUPS = ['model', 'provider', 'route', 'key', 'team', 'user', 'session', 'tag', 'day'];
 const SPANS = ['24h', '7d', '30d', '90d', '365d'];
 
-function csv(by: string, spend: SpendRows): string {
-  const names = [by, ...Object.keys(spend.total)];
-  const cell = (value: unknown) => {
-    const text = value === null || value === undefined ? '' : String(value);
-    // A spreadsheet must not take a name for a formula.
-    const safe = /^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
-    return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-  };
-  return [names.join(','), ...spend.rows.map((row) => names.map((name) => cell(row[name])).join(','))].join('\n');
-}
+// So many lines are shown; the file that is exported has all.
+const SHOWN = 500;
 
 export function Spend() {
   const [by, setBy] = useState('model');
   const [since, setSince] = useState('7d');
-  const spend = useLoad<SpendRows>(`/admin/v1/spend${query({ group_by: by, since })}`, 30_000);
+  const spend = useLoad<SpendRows>(`/admin/v1/spend${query({ group_by: by, since, top: SHOWN })}`, 30_000);
   const days = useLoad<SpendRows>(`/admin/v1/spend${query({ group_by: 'day', since: since === '24h' ? '7d' : since })}`, 60_000);
+  const [problem, complain] = useState<ApiError | null>(null);
   const save = () => {
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(new Blob([csv(by, spend.data!)], { type: 'text/csv' }));
-    link.download = `spend-by-${by}-${since}.csv`;
-    link.click();
-    URL.revokeObjectURL(link.href);
+    text(`/admin/v1/spend${query({ group_by: by, since, format: 'csv' })}`).then((file) => {
+      const link = document.createElement('a');
+      link.href = URL.createObjectURL(new Blob([file], { type: 'text/csv' }));
+      link.download = `spend-by-${by}-${since}.csv`;
+      link.click();
+      URL.revokeObjectURL(link.href);
+      complain(null);
+    }).catch(complain);
   };
   return (
     <>
@@ -40,6 +36,7 @@ export function Spend() {
         <Field label="Since"><select value={since} onChange={(event) => setSince(event.currentTarget.value)}>{SPANS.map((one) => <option key={one}>{one}</option>)}</select></Field>
         <button type="button" disabled={!spend.data} onClick={save}>Export CSV</button>
       </Head>
+      <Problem error={problem} />
       <Show from={spend}>
         {(spend) => (
           <>
@@ -65,6 +62,7 @@ export function Spend() {
                   ]}
                 />
               )}
+              {(spend.left_out ?? 0) > 0 && <p class="hint">The dearest {SHOWN} are shown; {count(spend.left_out!)} more are in the exported file.</p>}
             </Panel>
           </>
         )}
