@@ -322,19 +322,21 @@ def opened(address: str, asked: list[list[str]], over: threading.Event, pause: f
 
 
 def moved(case: Case, asked: list[list[str]]) -> dict:
-    """The 99th percentile of traffic in milliseconds, by turns without and with a page opened every half second."""
+    """The 99th percentile of traffic in milliseconds, by turns without and with pages opened, up to ten a second, the same each time."""
     p99: dict[str, list[float]] = {"without": [], "with": []}
-    count = 0
+    count, mixed = 0, random.Random(case.state["seed"]).sample(asked, len(asked))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         for number in range(ROUNDS * 2):
             kind, over = ("without", "with")[number % 2], threading.Event()
-            reader = pool.submit(opened, case.address, asked, over, 0.5) if kind == "with" else None
+            reader = pool.submit(opened, case.address, mixed, over, 0.1) if kind == "with" else None
             summary = steady(case, f"{kind}-{number}", RATE, WINDOW, "--key", MASTER)
             over.set()
             count += reader.result() if reader else 0
             p99[kind].append(round(summary["total_us"]["p99"] / 1000, 2))
+    # Whatever else the machine does only adds: the best of each says most.
+    best = {kind: min(values) for kind, values in p99.items()}
     medians = {kind: statistics.median(values) for kind, values in p99.items()}
-    return {"p99_ms": p99, "median_p99_ms": medians, "moved_ms": round(medians["with"] - medians["without"], 2), "pages_opened": count}
+    return {"p99_ms": p99, "median_p99_ms": medians, "best_p99_ms": best, "moved_ms": round(best["with"] - best["without"], 2), "pages_opened": count}
 
 
 def ten_million(case: Case) -> dict:
