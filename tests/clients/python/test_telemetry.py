@@ -32,7 +32,7 @@ class Collector:
         self.grpc, self.http, self.log = free_port(), free_port(), folder / "rotel.log"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [AGENT, "start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log", "metrics",
+                [AGENT, "start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log", "metrics", "--debug-log", "logs",
                  "--debug-log-verbosity", "detailed", "--otlp-grpc-endpoint", f"127.0.0.1:{self.grpc}",
                  "--otlp-http-endpoint", f"127.0.0.1:{self.http}"],
                 stdout=log, stderr=log,
@@ -173,6 +173,21 @@ def test_failures_have_their_kind_and_both_generations_of_names(tmp_path, collec
     said = collector.text()
     assert "the answer" in said and "hello [secret] of [secret]" in said
     assert SECRET not in said and "alice" not in said
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_collector_gets_a_log_record_of_each_call(tmp_path, collector, provider, protocol):
+    port = collector.http if protocol == "http" else collector.grpc
+    otlp = (f"{{ otlp: {{ endpoint: 'http://127.0.0.1:{port}', protocol: {protocol}, traces: off, metrics: off,"
+            " logs: on, content: on } }")
+    with Weir(folder(tmp_path), config(provider, otlp, "logging: { level: warn }")) as weir:
+        weir.chat("lab/gpt-4o", f"hello {SECRET}")
+        weir.chat("demo/no-such-model-at-all", "hello")
+        when(lambda: collector.text().count("weir.call.id") >= 2)
+        assert when(lambda: 'weir_otlp_logs_total{result="sent"} 2' in weir.get("/metrics").body.decode())
+    said = collector.text()
+    assert "INFO" in said and "WARN" in said and "the answer" in said and "hello [secret]" in said
+    assert "model_not_found" in said and SECRET not in said
 
 
 def test_only_what_is_sampled_is_traced(tmp_path, collector, provider):

@@ -56,10 +56,13 @@ pub struct Otlp {
     /// Whether metrics are sent.
     #[serde(default = "on")]
     pub metrics: Switch,
+    /// Whether a log record is sent of each call.
+    #[serde(default = "off")]
+    pub logs: Switch,
     /// How often metrics are sent.
     #[serde(default = "interval")]
     pub interval: Duration,
-    /// Whether prompts and answers go along with traces, redacted.
+    /// Whether prompts and answers go along with traces and logs, redacted.
     #[serde(default = "off")]
     pub content: Switch,
 }

@@ -86,13 +86,14 @@ pub fn text(app: &App) -> String {
         counter("weir_call_log_dropped_total", help, &[("", lost)]);
     }
     if app.loaded.load().config.telemetry.otlp.is_some() {
-        let (sent, lost, dropped) = app.otlp.counts();
-        let spans = [("{result=\"sent\"}", sent), ("{result=\"lost\"}", lost)];
+        let results = |(sent, lost)| [("{result=\"sent\"}", sent), ("{result=\"lost\"}", lost)];
+        let (spans, logs) = (results(app.otlp.spans()), results(app.otlp.logs()));
         counter("weir_otlp_spans_total", "Spans, by whether the collector took them.", &spans);
+        counter("weir_otlp_logs_total", "Log records, by whether the collector took them.", &logs);
         counter(
             "weir_otlp_dropped_total",
             "Calls that are in no export, since the collector was too slow.",
-            &[("", dropped)],
+            &[("", app.otlp.dropped())],
         );
     }
     if let Some(redis) = &redis {

@@ -1,9 +1,10 @@
-//! Traces and metrics for a collector that speaks OTLP, by the GenAI conventions.
+//! Traces, metrics and a log of calls for a collector that speaks OTLP, by the GenAI conventions.
 //!
 //! Nothing is done while a call runs but to gather its rows, and only for calls that are traced or while metrics are
 //! sent. One task makes spans of them afterwards. A collector that is slow or away costs spans, never a call's time:
 //! what finds no room is dropped and counted.
 
+mod logs;
 mod names;
 mod proto;
 mod send;
@@ -22,7 +23,10 @@ use weir_ledger::CallId;
 
 use crate::app::App;
 use crate::extract::request::one;
-use proto::{Attributes, Metric, Resource, ResourceMetrics, ResourceSpans, Scope, ScopeMetrics, ScopeSpans};
+use proto::{
+    Attributes, Metric, Resource, ResourceLogs, ResourceMetrics, ResourceSpans, Scope, ScopeLogs,
+    ScopeMetrics, ScopeSpans,
+};
 use send::{Collector, Signal};
 use sums::Sums;
 
@@ -30,7 +34,7 @@ use sums::Sums;
 const EVERY: Duration = Duration::from_millis(500);
 /// So many calls may wait for the next export.
 const MOST_CALLS: usize = 8_192;
-/// So many spans go in one export.
+/// So many spans or records go in one export.
 const BATCH: usize = 512;
 /// How often an export is tried.
 const TRIES: u32 = 3;
@@ -42,11 +46,31 @@ pub struct Otlp {
     on: AtomicBool,
     /// Of a million traces that begin here, how many are recorded.
     sample: AtomicU32,
-    sent: AtomicU64,
-    lost: AtomicU64,
+    spans: Count,
+    logs: Count,
     dropped: AtomicU64,
     stopping: AtomicBool,
     stopped: tokio::sync::Notify,
+}
+
+/// What became of what was sent.
+#[derive(Default)]
+struct Count {
+    sent: AtomicU64,
+    lost: AtomicU64,
+}
+
+impl Count {
+    /// Of so many, `refused` were not taken; `None`: nothing arrived.
+    fn add(&self, all: u64, refused: Option<u64>) {
+        let lost = refused.map_or(all, |refused| refused.min(all));
+        self.sent.fetch_add(all - lost, Ordering::Relaxed);
+        self.lost.fetch_add(lost, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> (u64, u64) {
+        (self.sent.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed))
+    }
 }
 
 impl Otlp {
@@ -66,10 +90,19 @@ impl Otlp {
         (drawn < u64::from(self.sample.load(Ordering::Relaxed))).then(|| Arc::new(Trace::begin(call)))
     }
 
-    /// Spans that were sent, spans that could not be, calls that found no room.
-    pub fn counts(&self) -> (u64, u64, u64) {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (of(&self.sent), of(&self.lost), of(&self.dropped))
+    /// Spans that were sent, and that could not be.
+    pub fn spans(&self) -> (u64, u64) {
+        self.spans.read()
+    }
+
+    /// Log records that were sent, and that could not be.
+    pub fn logs(&self) -> (u64, u64) {
+        self.logs.read()
+    }
+
+    /// Calls that found no room.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
     }
 
     /// Sends what is there, and waits for that as long as `patience`.
@@ -138,7 +171,8 @@ impl Exporter {
                 return None;
             }
         };
-        let queue = Queue::new(if otlp.metrics.0 { Wants::All } else { Wants::Traced }, MOST_CALLS);
+        let queue =
+            Queue::new(if otlp.metrics.0 || otlp.logs.0 { Wants::All } else { Wants::Traced }, MOST_CALLS);
         app.metrics.watchers.add(&queue);
         app.metrics.watchers.want_content("otlp", if otlp.content.0 { spans::CONTENT } else { 0 });
         app.otlp.sample.store(otlp.sample.millionths, Ordering::Relaxed);
@@ -155,8 +189,11 @@ impl Exporter {
 
     async fn export(&mut self, app: &App, last: bool) {
         let Some(otlp) = self.written.otlp.clone() else { return };
-        let mut made = Vec::new();
+        let (mut made, mut records) = (Vec::new(), Vec::new());
         for ended in self.queue.take() {
+            if otlp.logs.0 {
+                records.push(logs::of(&ended, otlp.content.0));
+            }
             if otlp.metrics.0 {
                 self.sums.add(&ended);
             }
@@ -164,10 +201,11 @@ impl Exporter {
                 made.extend(spans::of(&ended, self.written.genai_semconv, otlp.content.0));
             }
         }
-        while !made.is_empty() {
-            let rest = made.split_off(made.len().min(BATCH));
-            let batch = std::mem::replace(&mut made, rest);
+        for batch in batches(made) {
             self.spans(app, batch).await;
+        }
+        for batch in batches(records) {
+            self.logs(app, batch).await;
         }
         if otlp.metrics.0 && (last || Instant::now() >= self.metrics_due) {
             self.metrics_due = Instant::now() + otlp.interval.get();
@@ -181,10 +219,15 @@ impl Exporter {
         let message = proto::Traces {
             resource_spans: vec![ResourceSpans { resource: Some(resource(app)), scope_spans }],
         };
-        let refused =
-            self.send(app, Signal::Traces, &message).await.map_or(count, |refused| refused.min(count));
-        app.otlp.sent.fetch_add(count - refused, Ordering::Relaxed);
-        app.otlp.lost.fetch_add(refused, Ordering::Relaxed);
+        app.otlp.spans.add(count, self.send(app, Signal::Traces, &message).await);
+    }
+
+    async fn logs(&mut self, app: &App, records: Vec<proto::LogRecord>) {
+        let count = records.len() as u64;
+        let scope_logs = vec![ScopeLogs { scope: Some(scope()), records }];
+        let message =
+            proto::Logs { resource_logs: vec![ResourceLogs { resource: Some(resource(app)), scope_logs }] };
+        app.otlp.logs.add(count, self.send(app, Signal::Logs, &message).await);
     }
 
     async fn metrics(&mut self, app: &App) {
@@ -222,6 +265,15 @@ impl Exporter {
         }
         None
     }
+}
+
+/// What goes in one export each.
+fn batches<T>(mut all: Vec<T>) -> impl Iterator<Item = Vec<T>> {
+    std::iter::from_fn(move || {
+        let rest = all.split_off(all.len().min(BATCH));
+        let batch = std::mem::replace(&mut all, rest);
+        (!batch.is_empty()).then_some(batch)
+    })
 }
 
 fn scope() -> Scope {

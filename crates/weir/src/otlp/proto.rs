@@ -206,7 +206,56 @@ pub struct HistogramPoint {
     pub attributes: Vec<KeyValue>,
 }
 
-/// The answer to either.
+/// What is posted to `/v1/logs`.
+#[derive(Clone, PartialEq, Message)]
+pub struct Logs {
+    #[prost(message, repeated, tag = "1")]
+    pub resource_logs: Vec<ResourceLogs>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ResourceLogs {
+    #[prost(message, optional, tag = "1")]
+    pub resource: Option<Resource>,
+    #[prost(message, repeated, tag = "2")]
+    pub scope_logs: Vec<ScopeLogs>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ScopeLogs {
+    #[prost(message, optional, tag = "1")]
+    pub scope: Option<Scope>,
+    #[prost(message, repeated, tag = "2")]
+    pub records: Vec<LogRecord>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct LogRecord {
+    /// Nanoseconds since 1970.
+    #[prost(fixed64, tag = "1")]
+    pub at: u64,
+    #[prost(int32, tag = "2")]
+    pub severity: i32,
+    #[prost(string, tag = "3")]
+    pub severity_text: String,
+    #[prost(message, optional, tag = "5")]
+    pub body: Option<AnyValue>,
+    #[prost(message, repeated, tag = "6")]
+    pub attributes: Vec<KeyValue>,
+    #[prost(fixed32, tag = "8")]
+    pub flags: u32,
+    #[prost(bytes = "vec", tag = "9")]
+    pub trace_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "10")]
+    pub span_id: Vec<u8>,
+    /// Nanoseconds since 1970.
+    #[prost(fixed64, tag = "11")]
+    pub observed: u64,
+    #[prost(string, tag = "12")]
+    pub event_name: String,
+}
+
+/// The answer to any of them.
 #[derive(Clone, PartialEq, Message)]
 pub struct Accepted {
     #[prost(message, optional, tag = "1")]

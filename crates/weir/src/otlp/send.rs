@@ -19,6 +19,8 @@ pub enum Signal {
     Traces,
     /// Metrics.
     Metrics,
+    /// Log records.
+    Logs,
 }
 
 /// Why an export did not arrive.
@@ -62,7 +64,7 @@ impl Collector {
         })
     }
 
-    /// Sends; says how many of the points or spans the collector refused.
+    /// Sends; says how many of the points, spans or records the collector refused.
     ///
     /// # Errors
     /// It can't be reached, or refuses all of it.
@@ -89,12 +91,14 @@ impl Collector {
         let path = match (self.protocol, signal) {
             (OtlpProtocol::Http, Signal::Traces) => "v1/traces",
             (OtlpProtocol::Http, Signal::Metrics) => "v1/metrics",
+            (OtlpProtocol::Http, Signal::Logs) => "v1/logs",
             (OtlpProtocol::Grpc, Signal::Traces) => {
                 "opentelemetry.proto.collector.trace.v1.TraceService/Export"
             }
             (OtlpProtocol::Grpc, Signal::Metrics) => {
                 "opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
             }
+            (OtlpProtocol::Grpc, Signal::Logs) => "opentelemetry.proto.collector.logs.v1.LogsService/Export",
         };
         format!("{}/{path}", self.endpoint)
     }

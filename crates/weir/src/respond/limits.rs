@@ -1,8 +1,8 @@
 //! `x-ratelimit-*`, as OpenAI writes them.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use weir_gateway::limits::{RateView, Standing};
 
@@ -20,21 +20,14 @@ static TOKENS: [HeaderName; 3] = [
 /// Writes how the tightest limits stand.
 pub(super) fn headers(headers: &mut HeaderMap, rate: &RateView) {
     let mut write = |names: &[HeaderName; 3], standing: &Standing| {
-        // The three in one piece of memory, from behind.
+        let [limit, remaining, reset] = names;
+        headers.insert(limit, usual(standing.limit));
+        let mut written = Written::new();
+        written.number(standing.remaining);
+        headers.insert(remaining, written.value());
         let mut written = Written::new();
         written.duration(standing.reset);
-        let reset = written.from;
-        written.number(standing.remaining);
-        let remaining = written.from;
-        written.number(standing.limit);
-        let all = Bytes::copy_from_slice(written.bytes());
-        let (first, second) = (remaining - written.from, reset - written.from);
-        let values = [all.slice(..first), all.slice(first..second), all.slice(second..)];
-        for (name, value) in names.iter().zip(values) {
-            if let Ok(value) = HeaderValue::from_maybe_shared(value) {
-                headers.insert(name, value);
-            }
-        }
+        headers.insert(reset, written.value());
     };
     if let Some(standing) = &rate.requests {
         write(&REQUESTS, standing);
@@ -44,20 +37,41 @@ pub(super) fn headers(headers: &mut HeaderMap, rate: &RateView) {
     }
 }
 
+/// A limit as a value. There are few, and each call has two.
+fn usual(limit: u64) -> HeaderValue {
+    const KEPT: usize = 16;
+    thread_local! {
+        static LIMITS: RefCell<Vec<(u64, HeaderValue)>> = const { RefCell::new(Vec::new()) };
+    }
+    LIMITS.with_borrow_mut(|limits| {
+        if let Some((_, value)) = limits.iter().find(|(known, _)| *known == limit) {
+            return value.clone();
+        }
+        limits.truncate(KEPT - 1);
+        limits.insert(0, (limit, limit.into()));
+        limits[0].1.clone()
+    })
+}
+
 /// Numbers and durations as OpenAI writes them: `12ms`, `1.5s`, `6m0s`, `1h2m3s`. Each limited call has six, so they are
 /// written in one piece, from behind.
 struct Written {
-    text: [u8; 80],
+    text: [u8; 40],
     from: usize,
 }
 
 impl Written {
     fn new() -> Written {
-        Written { text: [0; 80], from: 80 }
+        Written { text: [0; 40], from: 40 }
     }
 
     fn bytes(&self) -> &[u8] {
         &self.text[self.from..]
+    }
+
+    fn value(&self) -> HeaderValue {
+        // Digits, letters and points are a value.
+        HeaderValue::from_bytes(self.bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 
     fn put(&mut self, bytes: &[u8]) {
@@ -103,6 +117,15 @@ impl Written {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_limit_has_its_value_however_many_there_are() {
+        for round in 0..3 {
+            for limit in (0..40).chain([u64::MAX, 60_000]) {
+                assert_eq!(usual(limit), limit.to_string(), "{round}");
+            }
+        }
+    }
 
     #[test]
     fn durations_are_written_as_openai_does() {

@@ -43,6 +43,7 @@ mod replicas;
 mod rolling;
 mod routing;
 mod settings;
+mod sinks;
 mod spools;
 mod stops;
 mod stores;
