@@ -166,8 +166,8 @@ def cache(case: Case) -> dict:
     case.simulator()
     models = {"openai": "gpt-4o-mini", "anthropic": "claude-haiku-4-5", "gemini": "gemini-2.5-flash"}
     names = "".join(f"  {name}: {{ targets: [{name}/{model}], cache: {{ mode: exact, ttl: 1h }} }}\n  {name}-plain: {name}/{model}\n" for name, model in models.items())
-    # Too small for all answers: some are dropped, asked again, and kept again.
-    case.configure(None, f"cache: {{ exact: {{ max_size: 2MiB }} }}\nmodels:\n{names}")
+    # Room for a sixth of the 24,000 answers, of 1 KiB each: most are dropped, asked again, and kept again.
+    case.configure(None, f"cache: {{ exact: {{ max_size: 4MiB }} }}\nmodels:\n{names}")
     case.weir()
     kinds, questions = ("stream", "chat", "messages", "messages-stream"), 4000
 
