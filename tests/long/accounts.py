@@ -1,4 +1,4 @@
-"""Keys, limits and budgets while Postgres or Redis is stopped; and a million rows that wait."""
+"""Keys, limits and budgets while Postgres or Redis is stopped; wrong keys; and a million rows that wait."""
 
 import json
 import signal
@@ -9,6 +9,7 @@ import urllib.request
 
 from base import Case, Postgres, free_port, get, say, steady
 from ledger import fresh
+from load import metric
 
 
 class Redis:
@@ -39,6 +40,16 @@ def single(postgres: Postgres, question: str) -> int:
 def p99(summary: dict) -> int:
     """Microseconds."""
     return summary["total_us"]["p99"]
+
+
+def usual_p99(case: Case, which: int) -> int:
+    """Microseconds: the median over the seconds of a drive, each second's 99th percentile. What else runs on the machine shows in single ones."""
+    seconds: dict[int, list[int]] = {}
+    with open(case.state["drives"][which]["log"]) as log:
+        for line in map(json.loads, log):
+            seconds.setdefault(line["at_us"] // 1_000_000, []).append(line["total_us"])
+    each = sorted(sorted(calls)[len(calls) * 99 // 100 - 1] for calls in seconds.values() if len(calls) > 50)
+    return each[len(each) // 2]
 
 
 def within(before: dict, during: dict, share: float, least: int = 0) -> dict:
@@ -185,4 +196,33 @@ def redis_stopped(case: Case) -> dict:
         return {**told, **case.audit(0), **within(before, during, 0.1, 5000)}
 
 
-CASES = {"W-014": w014, "W-074": redis_stopped, "postgres-stopped": postgres_stopped}
+def w081(case: Case) -> dict:
+    """10,000 wrong keys a second while Postgres is stopped: each refused, and the 99th percentile of valid calls twice its own at most"""
+    fresh(case)
+    with Postgres(case.state) as postgres:
+        case.simulator()
+        case.configure(postgres.url, "server: { master_key: m }\nkeys: [{ name: ci, key: k }]\n")
+        case.weir()
+        before = steady(case, "before", 100, 30, "--key", "k")
+        # A key that needed the database would wait for it.
+        postgres.signal(signal.SIGSTOP)
+        # Optimised, and a process of its own: what floods from the process that measures is measured with it.
+        flood = [str(case.bin / "drive"), "--url", f"http://{case.address}", "--requests", str(10**9), "--concurrency", "64", "--rate", "10000",
+                 "--duration", "34s", "--threads", "1", "--key", "wrong", "--light", "--timeout", "5s", "--mix", "chat:openai/gpt-4o-mini:1"]
+        process = subprocess.Popen(flood, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL)
+        time.sleep(2)
+        beside = steady(case, "beside", 100, 30, "--key", "k")
+        wrong = json.loads(process.communicate()[0].strip().splitlines()[-1])
+        told_to_stop = metric(case.address, "weir_rate_limited_total", "address_wrong_keys_per_minute")
+        postgres.signal(signal.SIGCONT)
+        case.drained(60)
+        told = {"clients_saw": case.ends(), "wrong_keys": wrong["ends"], "wrong_keys_a_second": round(wrong["per_second"]),
+                "told_to_stop": round(told_to_stop), "p50_us": [before["total_us"]["p50"], beside["total_us"]["p50"]],
+                "p99_us": [p99(before), p99(beside)], "usual_p99_us": [usual_p99(case, 0), usual_p99(case, 1)]}
+        say(json.dumps(told))
+        if set(wrong["ends"]) != {"refused"} or wrong["ends"]["refused"] - told_to_stop > 200:
+            raise RuntimeError(f"wrong keys are not refused, or not told to stop: {told}")
+        return {**told, **case.audit(0), **within(before, beside, 1)}
+
+
+CASES = {"W-014": w014, "W-081": w081, "W-074": redis_stopped, "postgres-stopped": postgres_stopped}

@@ -38,7 +38,6 @@ FORMS = {
     "W-078": ("50 keys, made and revoked on three replicas", "weir-e2e", "w078_", {}),
     "W-079": ("5,000 variants of each protected route", "weir-e2e", "w079_", {}),
     "W-080": ("roles and endpoints", "weir-e2e", "w080_", {}),
-    "W-081": ("80,000 wrong keys beside valid calls", "weir-e2e", "w081_", {}),
     "W-082": ("tenants and the cache", "weir-e2e", "tenants_never_meet", {}),
     "W-083": ("forwarded addresses", "weir-e2e|weir", "w083_", {}),
     "W-085": ("clients that name destinations, 345 pictures (W-086)", "weir-e2e", "w085_", {}),

@@ -13,9 +13,14 @@ use crate::answer::client;
 /// How long a start may take, on a machine that does other things, too.
 const START: Duration = Duration::from_secs(30);
 
-/// The project's root.
+/// The project's root: where the tests run, which is not where they were compiled if they come from an archive.
 pub fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let package =
+            std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        Path::new(&package).join("../..")
+    })
 }
 
 /// The binary under test: `WEIR_BIN`, else the release build, made if it is not there.

@@ -94,14 +94,15 @@ async fn w081_a_flood_of_wrong_keys_asks_no_database_and_leaves_valid_calls_alon
         times.sort();
         times[98]
     };
+    // Made before anything is measured: each reads the system's certificates.
+    let clients = [(); 8].map(|()| reqwest::Client::builder().no_proxy().build().unwrap());
     let before = valid().await;
     let began = Instant::now();
     let mut tasks = Vec::new();
     let each = scale(250, 10_000);
-    for task in 0..8 {
+    for (task, client) in clients.into_iter().enumerate() {
         let url = url.clone();
         tasks.push(tokio::spawn(async move {
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
             for number in 0..each {
                 let request = client.post(&url).bearer_auth(format!("wrong-{task}-{number}")).body("{}");
                 let status = request.send().await.unwrap().status().as_u16();

@@ -63,6 +63,9 @@ async fn w043_slow_readers_take_little_memory_and_hold_their_provider_back() {
         }
         (read as f64 / READERS as f64 / began.elapsed().as_secs_f64(), readers)
     });
+    // Till they are full, the system's buffers are filled as fast as the provider can: that is no slow reading. And each
+    // reader outlives the patience with those that read nothing.
+    tokio::time::sleep(Duration::from_secs(scale(1, 15))).await;
     let during = others(&bench, 2, seconds).await;
     let grown = resident(bench.weir.process()).saturating_sub(memory) / READERS as u64;
     over.send(true).unwrap();
