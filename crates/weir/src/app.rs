@@ -1,7 +1,7 @@
 //! The running gateway: everything that requests share.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ pub struct App {
     /// Calls as they end.
     pub live: Live,
     /// How many calls found no room in the log of calls.
-    pub calls_not_logged: AtomicU64,
+    pub calls_not_logged: crate::call_log::Missed,
     /// Traces, and what became of them.
     pub otlp: Otlp,
     /// Addresses that try key after key.
@@ -199,7 +199,7 @@ impl App {
             sharing: Arc::default(),
             alerts: Alerts::default(),
             live: Live::default(),
-            calls_not_logged: AtomicU64::new(0),
+            calls_not_logged: crate::call_log::Missed::default(),
             otlp: Otlp::default(),
             wrong_keys: WrongKeys::default(),
             redis,

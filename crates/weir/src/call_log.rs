@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use parking_lot::Mutex;
 use weir_config::{CallLog, LogContent, Logging};
 use weir_gateway::watch::{Ended, Queue, Wants};
 
@@ -57,8 +58,25 @@ pub fn start(app: Arc<App>) -> Writer {
     Writer { stopping, stopped }
 }
 
+/// How many calls are in no log, for want of room. Whoever asks sees it at once: while a sink is stuck, its thread is, too.
+#[derive(Default)]
+pub struct Missed(Mutex<(u64, Option<Arc<Queue>>)>);
+
+impl Missed {
+    /// So many since the start.
+    pub fn count(&self) -> u64 {
+        let (before, queue) = &*self.0.lock();
+        before + queue.as_ref().map_or(0, |queue| queue.dropped())
+    }
+
+    /// Another queue has taken the place of the one before.
+    fn watch(&self, queue: &Arc<Queue>) {
+        let mut missed = self.0.lock();
+        missed.0 += missed.1.replace(queue.clone()).map_or(0, |old| old.dropped());
+    }
+}
+
 fn run(app: &App, mut log: Option<(Logging, Log)>, stopping: &AtomicBool) {
-    let mut before = 0;
     loop {
         let stop = stopping.load(Ordering::Relaxed);
         let loaded = app.loaded.load_full();
@@ -66,13 +84,11 @@ fn run(app: &App, mut log: Option<(Logging, Log)>, stopping: &AtomicBool) {
         if log.as_ref().map(|(written, _)| written) != wanted {
             if let Some((_, old)) = log.take() {
                 app.metrics.watchers.remove(&old.queue);
-                before += old.queue.dropped();
             }
             log = begin(app);
         }
         if let Some((_, log)) = &mut log {
             log.write(log.queue.take());
-            app.calls_not_logged.store(before + log.queue.dropped(), Ordering::Relaxed);
         }
         if stop {
             return;
@@ -90,6 +106,7 @@ fn begin(app: &App) -> Option<(Logging, Log)> {
     app.metrics.watchers.want_content("calls", usize::try_from(content).unwrap_or(usize::MAX));
     let log = log?;
     app.metrics.watchers.add(&log.queue);
+    app.calls_not_logged.watch(&log.queue);
     Some((config.logging.clone(), log))
 }
 

@@ -81,7 +81,7 @@ pub fn text(app: &App) -> String {
         &[("", stats.refused)],
     );
     if app.loaded.load().config.logging.calls.is_some() {
-        let lost = app.calls_not_logged.load(std::sync::atomic::Ordering::Relaxed);
+        let lost = app.calls_not_logged.count();
         let help = "Calls that are not in the log of calls, since it can't be written fast enough.";
         counter("weir_call_log_dropped_total", help, &[("", lost)]);
     }

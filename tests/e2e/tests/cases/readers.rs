@@ -12,12 +12,11 @@ const READERS: usize = 200;
 /// Chunks of each stream: much more than the buffers of two sockets hold, which may grow to 32 MiB.
 const CHUNKS: usize = 400_000;
 /// A stream that has begun, read by a kilobyte a second.
-async fn reader(address: &str) -> TcpStream {
+async fn reader(address: &str, model: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
-    let body =
-        Front::Chat.body(&format!("openai/bench-stream-{CHUNKS}"), "go on", true, 1_000_000).to_string();
+    let body = Front::Chat.body(model, "go on", true, 1_000_000).to_string();
     let head = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
@@ -48,7 +47,7 @@ async fn w043_slow_readers_take_little_memory_and_hold_their_provider_back() {
     let memory = resident(bench.weir.process());
     let mut readers = Vec::new();
     for _ in 0..READERS {
-        readers.push(reader(&bench.weir.address).await);
+        readers.push(reader(&bench.weir.address, &format!("openai/bench-stream-{CHUNKS}")).await);
     }
     let (over, mut is_over) = tokio::sync::watch::channel(false);
     let reading = tokio::spawn(async move {
@@ -94,6 +93,29 @@ async fn w043_slow_readers_take_little_memory_and_hold_their_provider_back() {
     let sent: Vec<u64> = truth.lines().filter_map(sent).collect();
     let (most, whole) = (sent.iter().max().copied().unwrap_or(0), CHUNKS as u64 * 200);
     println!("{} streams, {} KiB sent at most, of {} KiB", sent.len(), most >> 10, whole >> 10);
-    // The system's own buffers on the way take some megabytes each.
+    // The system's own buffers on the way from the provider take some megabytes each.
     assert!(sent.len() == READERS && most < whole / 2, "{most} of {whole}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_reads_slowly_but_steadily_is_not_taken_for_one_who_has_left() {
+    let model = format!(
+        "models: {{ long: {{ targets: [openai/bench-stream-{CHUNKS}], timeouts: {{ write: 4s }} }} }}\n"
+    );
+    let bench = Bench::start(&model).await;
+    let mut stream = reader(&bench.weir.address, "long").await;
+    let mut piece = [0; 1024];
+    let began = Instant::now();
+    // 4 KiB a second, for longer than three times the patience with those who read nothing.
+    while began.elapsed() < Duration::from_secs(13) {
+        stream.read_exact(&mut piece).await.expect("the answer goes on");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert_eq!(bench.metric("weir_inflight_requests", &[]).await, 1.0, "{}", bench.weir.log());
+    // And who stops is.
+    let stopped = Instant::now();
+    while bench.metric("weir_inflight_requests", &[]).await > 0.0 {
+        assert!(stopped.elapsed() < Duration::from_secs(12), "it is let go");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
