@@ -42,7 +42,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How long clients may take to be told that their call is cut.
 const LAST_WORDS: Duration = Duration::from_millis(400);
 /// So many bytes of an answer may wait in the system's memory for their turn to be sent; by default it takes megabytes. The
-/// socket takes more when half of them are gone, so a client that reads 300 bytes a second is seen to read within 30 s.
+/// socket takes more when half of them are gone, so a client that reads a kilobyte a second is seen to read within 30 s.
+/// (Where its own system takes much ahead of it, nothing moves on the wire for as long as it reads of that.)
 const UNSENT: u32 = 16 << 10;
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);

@@ -104,9 +104,9 @@ async fn who_reads_slowly_but_steadily_is_not_taken_for_one_who_has_left() {
     );
     let bench = Bench::start(&model).await;
     let mut stream = reader(&bench.weir.address, "long").await;
-    let mut piece = [0; 1024];
+    let mut piece = [0; 2048];
     let began = Instant::now();
-    // 4 KiB a second, for longer than three times the patience with those who read nothing.
+    // 8 KiB a second, for longer than three times the patience with those who read nothing.
     while began.elapsed() < Duration::from_secs(13) {
         stream.read_exact(&mut piece).await.expect("the answer goes on");
         tokio::time::sleep(Duration::from_millis(250)).await;
