@@ -58,7 +58,7 @@ impl Equivalent<Place> for Asked<'_> {
 
 impl Asked<'_> {
     /// Its value among these, made where there is none yet and room for it.
-    fn of<'p, V>(self, points: &'p mut Points<V>, full: bool, empty: impl FnOnce() -> V) -> &'p mut V {
+    fn of<V>(self, points: &mut Points<V>, full: bool, empty: impl FnOnce() -> V) -> &mut V {
         let known = points.get_index_of(&self);
         let asked = if known.is_none() && full { Asked(self.0, OVERFLOW) } else { self };
         let at = known
