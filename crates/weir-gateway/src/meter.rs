@@ -140,8 +140,9 @@ impl Meter {
         self.tap = Some(tap);
     }
 
-    /// Copies the beginning of what the client gets.
+    /// Copies the beginning of what the client gets: what is already here, and what comes.
     pub(crate) fn tell(&mut self, said: Said) {
+        self.held.iter().chain(&self.out).for_each(|bytes| said.keep(bytes));
         self.said = Some(said);
     }
 
