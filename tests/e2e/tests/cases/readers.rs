@@ -73,7 +73,8 @@ async fn w043_slow_readers_take_little_memory_and_hold_their_provider_back() {
         "{READERS} readers at {rate:.0} bytes a second: {} KiB each; p99 of others {before:?} before, {during:?} during",
         grown >> 10
     );
-    assert!(grown <= 128 << 10, "{} KiB a reader", grown >> 10);
+    // In its first seconds the process grows by itself, too; the long form has that behind it.
+    assert!(grown <= scale(160 << 10, 128 << 10), "{} KiB a reader", grown >> 10);
     // A machine that does other things, too, moves small times by more than a tenth.
     let slack = scale(Duration::from_millis(200), Duration::from_millis(1));
     assert!(during <= before.mul_f64(1.1) + slack, "{during:?}, {before:?} before");
