@@ -31,5 +31,5 @@ pub use spool::{Durability, OpenError, Position, Write};
 pub use stats::{Health, LedgerStats, StatsView};
 pub use store::{
     Answer, Batch, CallColumn, CallFilter, CallRecord, Fault, Group, Mismatch, Page, Recent, Spend,
-    SpendQuery, SpendRow, Store, StoreError, StoreHealth, Totals, Written, day_name,
+    SpendQuery, SpendRow, Store, StoreError, StoreHealth, Totals, Written, civil, day_name,
 };

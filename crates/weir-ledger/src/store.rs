@@ -373,6 +373,12 @@ pub struct StoreHealth {
 
 /// The name of a day counted from 1970-01-01, UTC: `2026-01-31`.
 pub fn day_name(day: i64) -> String {
+    let (year, month, day) = civil(day);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// Year, month and day of the Gregorian calendar of a day counted from 1970-01-01.
+pub fn civil(day: i64) -> (i64, i64, i64) {
     // Days since 0000-03-01, in 400-year eras: the year then ends with February, so leap days come last.
     let shifted = day + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -382,7 +388,7 @@ pub fn day_name(day: i64) -> String {
     let month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month + 2) / 5 + 1;
     let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    format!("{:04}-{month:02}-{day:02}", year_of_era + era * 400 + carry)
+    (year_of_era + era * 400 + carry, month, day)
 }
 
 /// What a failure says about a second try.

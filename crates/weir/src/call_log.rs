@@ -17,7 +17,6 @@ use weir_gateway::watch::{Ended, Queue, Wants};
 
 use crate::admin::line::{self, Json, Members as _, name};
 use crate::app::App;
-use crate::redact;
 
 /// How often lines are written.
 const EVERY: Duration = Duration::from_millis(200);
@@ -167,9 +166,7 @@ impl Log {
         }
         if let Some(said) = ended.content.as_ref().filter(|_| self.content && self.chosen(ended)) {
             let most = usize::try_from(self.written.content_max.bytes()).unwrap_or(usize::MAX);
-            line.text(name!("request"), Some(&redact::text(&said.request, most)));
-            let answer = said.answer.as_ref().map(|answer| redact::text(answer, most));
-            line.text(name!("answer"), answer.as_deref());
+            line::put_said(said, most, &mut line);
         }
         line.close()
     }

@@ -7,11 +7,13 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 use weir_catalog::NanoUsd;
+use weir_gateway::watch::Content;
 use weir_ledger::{AttemptRow, CallRow, Text};
 use weir_wire::Usage;
 use weir_wire::usage::TOKEN_CLASSES;
 
 use super::time::Moment;
+use crate::redact;
 
 /// The name of a member, and how a line of text has it. A line has fifty.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +86,13 @@ pub fn put(call: &CallRow, attempts: &[AttemptRow], to: &mut impl Members) {
     to.text(name!("error_code"), call.error_code.as_deref());
     put_tokens(&call.usage, to);
     to.objects(name!("attempts"), attempts, put_attempt);
+}
+
+/// Puts what was said, redacted, at most so many bytes of each.
+pub fn put_said(said: &Content, most: usize, to: &mut impl Members) {
+    to.text(name!("request"), Some(&redact::text(&said.request, most)));
+    let answer = said.answer.as_ref().map(|answer| redact::text(answer, most));
+    to.text(name!("answer"), answer.as_deref());
 }
 
 fn put_attempt<M: Members>(attempt: &AttemptRow, to: &mut M) {

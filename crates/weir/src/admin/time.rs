@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-use weir_ledger::Micros;
+use weir_ledger::{Micros, civil};
 
 /// A moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +27,8 @@ impl Moment {
     pub fn of(at: Micros) -> Moment {
         let mut moment = Moment { text: *b"0000-00-00T00:00:00.000000Z", len: 0 };
         // Years of four digits: 1970 to 9999.
-        let (Ok(days), rest) = (u32::try_from(at.div_euclid(86_400_000_000)), at.rem_euclid(86_400_000_000))
-        else {
-            return moment;
-        };
-        if days > 2_932_896 {
+        let (days, rest) = (at.div_euclid(86_400_000_000), at.rem_euclid(86_400_000_000));
+        if !(0..=2_932_896).contains(&days) {
             return moment;
         }
         let (year, month, day) = civil(days);
@@ -41,9 +38,9 @@ impl Moment {
         digits(&mut text[5..7], month);
         digits(&mut text[8..10], day);
         for (from, number) in [(11, seconds / 3_600), (14, seconds / 60 % 60), (17, seconds % 60)] {
-            digits(&mut text[from..from + 2], number as u32);
+            digits(&mut text[from..from + 2], number);
         }
-        digits(&mut text[20..26], micros as u32);
+        digits(&mut text[20..26], micros);
         // As short as it can be said.
         moment.len = text[20..26].iter().rposition(|digit| *digit != b'0').map_or(19, |last| 21 + last);
         text[moment.len] = b'Z';
@@ -60,27 +57,11 @@ impl std::ops::Deref for Moment {
     }
 }
 
-fn digits(into: &mut [u8], mut number: u32) {
+fn digits(into: &mut [u8], mut number: i64) {
     for digit in into.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;
     }
-}
-
-/// Year, month and day of the Gregorian calendar, so many days after 1970-01-01. Years are counted from March, so that the
-/// day that not every year has is the last of one.
-fn civil(days: u32) -> (u32, u32, u32) {
-    // Since 0000-03-01; 146,097 days are 400 years.
-    let since = days + 719_468;
-    let (era, day) = (since / 146_097, since % 146_097);
-    // The leap days before, which not every fourth and hundredth year has.
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    // From March on, months have 31, 30, 31, 30, 31 days again and again: 153.
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year + u32::from(month <= 2), month, day)
 }
 
 impl Serialize for Time {

@@ -4,8 +4,7 @@ use weir_gateway::watch::Ended;
 
 use super::proto::{AnyValue, Attributes, LogRecord, Value};
 use super::spans::{CONTENT, nanos};
-use crate::admin::line::{self, Json, Members as _, name};
-use crate::redact;
+use crate::admin::line::{self, Json};
 
 /// The severities that a call can have, by number and name.
 const INFO: (i32, &str) = (9, "INFO");
@@ -49,9 +48,7 @@ fn body(ended: &Ended, content: bool) -> String {
     let mut body = Json::open(Vec::new());
     line::put(&ended.row, &ended.attempts, &mut body);
     if let Some(said) = ended.content.as_ref().filter(|_| content) {
-        body.text(name!("request"), Some(&redact::text(&said.request, CONTENT)));
-        let answer = said.answer.as_ref().map(|answer| redact::text(answer, CONTENT));
-        body.text(name!("answer"), answer.as_deref());
+        line::put_said(said, CONTENT, &mut body);
     }
     String::from_utf8(body.close()).unwrap_or_default()
 }
