@@ -30,6 +30,9 @@ pub trait Store: Authority + Send + Sync + fmt::Debug + 'static {
     fn recent<'a>(&'a self, page: &'a Page) -> Answer<'a, Recent>;
     /// What was spent.
     fn spend<'a>(&'a self, query: &'a SpendQuery) -> Answer<'a, Spend>;
+    /// Adds up one of the days before `before` (in days since 1970-01-01 UTC) by each name, so that spans of many days are
+    /// read from few lines; rows that come later open it again. False when there is none left.
+    fn close_day(&self, before: i64) -> Answer<'_, bool>;
     /// Adds everything up again and compares: the daily sums with the rows, each call with its attempts.
     fn check_totals(&self) -> Answer<'_, Totals>;
     /// Keys, teams, users and budgets.

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod budgets;
+mod closed;
 mod error;
 mod migrate;
 mod postgres;

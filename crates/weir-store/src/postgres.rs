@@ -24,6 +24,7 @@ use weir_ledger::{
 };
 
 use crate::budgets;
+use crate::closed;
 use crate::error::{self, OpenError};
 use crate::migrate;
 use crate::query::{self, Arg, Database, Dialect};
@@ -283,6 +284,21 @@ impl Store for PostgresStore {
 
     fn spend<'a>(&'a self, query: &'a SpendQuery) -> Answer<'a, Spend> {
         Box::pin(spend::spend(self, query))
+    }
+
+    fn close_day(&self, before: i64) -> Answer<'_, bool> {
+        Box::pin(async move {
+            let doing = "close a day";
+            let mut connection = self.connection(doing).await?;
+            let work = async {
+                let mut tx = connection.begin().await?;
+                let closed = closed::close_latest(&mut *tx, Self::DIALECT, before).await?;
+                tx.commit().await?;
+                Ok(closed)
+            };
+            let result = tokio::time::timeout(self.options.statement, work).await;
+            Self::settle(doing, connection, result)
+        })
     }
 
     fn check_totals(&self) -> Answer<'_, Totals> {

@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 
 use weir_ledger::{
-    AttemptRow, CallColumn, CallFilter, CallId, CallRecord, CallRow, Page, Recent, StoreError,
+    AttemptRow, CallColumn, CallFilter, CallId, CallRecord, CallRow, Group, Page, Recent, StoreError,
 };
 
+use crate::closed::{self, Span};
 use crate::error;
 use crate::query::{Arg, Database, Dialect, id_param, select_list};
 use crate::rows::{ATTEMPTS, CALLS, Take};
@@ -114,10 +115,7 @@ async fn in_days<D: Database>(db: &D, page: &Page, limit: usize) -> Result<Vec<C
     // What is often there is found within a day or two; what is seldom, further back and further.
     for span in FURTHER.into_iter().chain(std::iter::repeat(i64::MAX)) {
         let lowest = upto.saturating_sub(span - 1).max(from.day());
-        let (sql, args) = days_with(&page.filter, lowest, upto);
-        let rows = db.ask(DOING, sql, args).await?;
-        let days = rows.iter().map(|row| Take::new(row).int()).collect::<Result<Vec<_>, _>>();
-        let days = days.map_err(|cause| error::failed(DOING, cause))?;
+        let days = days_with(db, &page.filter, lowest, upto).await?;
         for day in &days {
             let first = |day: i64| CallId::least(u64::try_from(day * MS_PER_DAY).unwrap_or(0));
             let within = (first(*day).max(from), first(day + 1).min(to));
@@ -135,20 +133,59 @@ async fn in_days<D: Database>(db: &D, page: &Page, limit: usize) -> Result<Vec<C
     Ok(calls)
 }
 
-/// The latest days, of these, on which there were such calls.
-fn days_with(filter: &CallFilter, from: i64, upto: i64) -> (String, Vec<Arg>) {
+/// The latest days, of these, on which there were such calls. One name is looked up among those of closed days; two
+/// together stand only in the daily sums.
+async fn days_with<D: Database>(
+    db: &D,
+    filter: &CallFilter,
+    from: i64,
+    upto: i64,
+) -> Result<Vec<i64>, StoreError> {
+    let names: Vec<(Group, &str)> =
+        filter.is.iter().filter_map(|(column, value)| Some((group(*column)?, &**value))).collect();
+    let [(name, value)] = names[..] else { return days_in(db, named_in_sums(&names, from, upto)).await };
+    // In this order: a day that is closed or opened meanwhile is found one way or the other.
+    let spans = closed::spans(&closed::days(db, from, upto + 1).await?, from, upto + 1);
+    let mut days = days_in(db, closed::days_of(name, value, from, upto, DAYS)).await?;
+    for span in spans {
+        if let Span::Open(first, after) = span {
+            days.extend(days_in(db, named_in_sums(&names, first, after - 1)).await?);
+        }
+    }
+    days.sort_unstable_by_key(|day| std::cmp::Reverse(*day));
+    days.dedup();
+    days.truncate(DAYS as usize);
+    Ok(days)
+}
+
+/// The sums' group of a column, where they have one for all calls.
+fn group(column: CallColumn) -> Option<Group> {
+    match column {
+        CallColumn::Key => Some(Group::Key),
+        CallColumn::Team => Some(Group::Team),
+        CallColumn::Route => Some(Group::Route),
+        CallColumn::Provider => Some(Group::Provider),
+        CallColumn::Model => Some(Group::Model),
+        _ => None,
+    }
+}
+
+fn named_in_sums(names: &[(Group, &str)], from: i64, upto: i64) -> (String, Vec<Arg>) {
     let mut args = vec![Arg::Int(from), Arg::Int(upto)];
     let mut sql =
         "SELECT DISTINCT \"day\" FROM spend_daily WHERE \"day\" >= $1 AND \"day\" <= $2 AND \"calls\" > 0"
             .to_owned();
-    use CallColumn::{Key, Model, Provider, Route, Team};
-    for (column, value) in &filter.is {
-        if matches!(column, Key | Team | Route | Provider | Model) {
-            args.push(Arg::Text(value.clone()));
-            sql += &format!(" AND \"{}\" = ${}", column.name(), args.len());
-        }
+    for (group, value) in names {
+        args.push(Arg::Text((*value).to_owned()));
+        sql += &format!(" AND \"{}\" = ${}", group.name(), args.len());
     }
     (sql + &format!(" ORDER BY \"day\" DESC LIMIT {DAYS}"), args)
+}
+
+async fn days_in<D: Database>(db: &D, (sql, args): (String, Vec<Arg>)) -> Result<Vec<i64>, StoreError> {
+    let rows = db.ask(DOING, sql, args).await?;
+    let days = rows.iter().map(|row| Take::new(row).int()).collect::<Result<Vec<_>, _>>();
+    days.map_err(|cause| error::failed(DOING, cause))
 }
 
 async fn with_attempts<D: Database>(db: &D, calls: Vec<CallRow>) -> Result<Vec<CallRecord>, StoreError> {

@@ -1,5 +1,6 @@
-//! What was spent. Whole days are read from the daily sums, whatever the number of rows behind them; only the parts of
-//! days at both ends of a span are added up from rows, which the time in their ids finds.
+//! What was spent. Whole days are read from the daily sums, whatever the number of rows behind them, and days that are over
+//! from sums by one name where that is all that is asked for (`closed`); only the parts of days at both ends of a span are
+//! added up from rows, which the time in their ids finds.
 //!
 //! The sums hold end users, sessions and tags beside each other, not crossed: two of them together are added up from the
 //! rows of the whole span.
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use weir_ledger::{CallId, Fault, Group, Micros, Spend, SpendQuery, SpendRow, StoreError, day_name};
 use weir_wire::usage::TOKEN_CLASSES;
 
+use crate::closed::{self, Span};
 use crate::error;
 use crate::query::{Arg, Database, Dialect, id_param, sum};
 use crate::rows::{Columns, Take};
@@ -16,10 +18,10 @@ use crate::rows::{Columns, Take};
 const DOING: &str = "add up spend";
 const MICROS_PER_DAY: Micros = 86_400_000_000;
 /// The most lines of an answer: more would take too much memory.
-const MOST_LINES: usize = 100_000;
+pub(crate) const MOST_LINES: usize = 100_000;
 
 type Groups = BTreeMap<Vec<Option<String>>, SpendRow>;
-type Question = (String, Vec<Arg>);
+pub(crate) type Question = (String, Vec<Arg>);
 
 pub(crate) async fn spend<D: Database>(db: &D, query: &SpendQuery) -> Result<Spend, StoreError> {
     let rows = if query.by.is_empty() { Vec::new() } else { lines(db, query, &query.by).await? };
@@ -48,11 +50,13 @@ async fn lines<D: Database>(db: &D, query: &SpendQuery, by: &[Group]) -> Result<
     for part in parts(query, by) {
         match part {
             Part::Days(from, to) => {
-                gather(db, days(by, from, to), by, &mut groups, |take, line| {
-                    add_calls(take, line)?;
-                    add_attempts(take, line)
-                })
-                .await?;
+                for question in whole_days(db, by, from, to).await? {
+                    gather(db, question, by, &mut groups, |take, line| {
+                        add_calls(take, line)?;
+                        add_attempts(take, line)
+                    })
+                    .await?;
+                }
             }
             Part::Moments(from, to) => {
                 gather(db, calls::<D>(by, from, to), by, &mut groups, add_calls).await?;
@@ -95,10 +99,33 @@ fn parts(query: &SpendQuery, by: &[Group]) -> Vec<Part> {
 
 // === from the sums ===
 
+/// What to ask for whole days: closed ones have a line a name, as long as no more than one name is asked for.
+async fn whole_days<D: Database>(
+    db: &D,
+    by: &[Group],
+    from: i64,
+    to: i64,
+) -> Result<Vec<Question>, StoreError> {
+    let Some(kind) = closed::kind(by) else { return Ok(vec![days(by, from, to)]) };
+    let mut questions = Vec::new();
+    for span in closed::spans(&closed::days(db, from, to).await?, from, to) {
+        match span {
+            Span::Open(from, to) => questions.push(days(by, from, to)),
+            Span::Closed(from, to) => questions.extend(closed::sums(kind, by, from, to)),
+        }
+    }
+    Ok(questions)
+}
+
 fn days(by: &[Group], from: i64, to: i64) -> Question {
-    let named = by.iter().find(|group| group.named_by_callers());
-    let sql = named.map_or_else(|| of_all(by), |group| of_named(by, *group));
+    let sql = format!("{} LIMIT {}", of_days(by), MOST_LINES + 1);
     (sql, vec![Arg::Int(from), Arg::Int(to)])
+}
+
+/// Adds up the days from `$1` up to `$2`, which is not in it: a column a group, then the numbers.
+pub(crate) fn of_days(by: &[Group]) -> String {
+    let named = by.iter().find(|group| group.named_by_callers());
+    named.map_or_else(|| of_all(by), |group| of_named(by, *group))
 }
 
 fn of_all(by: &[Group]) -> String {
@@ -125,11 +152,10 @@ fn of_named(by: &[Group], group: Group) -> String {
          SELECT \"value\", {columns}, {numbers} FROM spend_by WHERE \"kind\" = '{kind}' AND {days} \
          UNION ALL SELECT NULL, {columns}, {numbers} FROM spend_daily WHERE {days} \
          UNION ALL SELECT NULL, {columns}, {less} FROM spend_by WHERE \"kind\" = '{all_named}' AND {days}\
-         ) AS given{} HAVING SUM(\"calls\") <> 0 OR SUM(\"attempts\") <> 0 LIMIT {}",
+         ) AS given{} HAVING SUM(\"calls\") <> 0 OR SUM(\"attempts\") <> 0",
         selected(by, "\"value\""),
         sums(),
         group_by(by),
-        MOST_LINES + 1,
     )
 }
 
@@ -142,12 +168,13 @@ fn selected(by: &[Group], named: &str) -> String {
     selected.collect()
 }
 
-fn numbers() -> impl Iterator<Item = &'static str> {
+/// The columns of numbers, as all tables of sums have them.
+pub(crate) fn numbers() -> impl Iterator<Item = &'static str> {
     let tokens = TOKEN_CLASSES.iter().map(|class| class.name());
     ["calls", "unpriced_calls", "attempts"].into_iter().chain(tokens).chain(["cost_nanousd"])
 }
 
-fn sums() -> String {
+pub(crate) fn sums() -> String {
     numbers().map(sum).collect::<Vec<_>>().join(", ")
 }
 

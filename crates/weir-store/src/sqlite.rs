@@ -27,6 +27,7 @@ use weir_ledger::{
 
 use self::writer::{RowWriter, WriteError};
 use crate::accounts::{self, Session};
+use crate::closed;
 use crate::error::{self, OpenError};
 use crate::migrate;
 use crate::query::{self, Arg, Database, Dialect};
@@ -268,6 +269,16 @@ impl Store for SqliteStore {
 
     fn spend<'a>(&'a self, query: &'a SpendQuery) -> Answer<'a, Spend> {
         Box::pin(spend::spend(self, query))
+    }
+
+    fn close_day(&self, before: i64) -> Answer<'_, bool> {
+        Box::pin(within("close a day", WRITE_PATIENCE, async move {
+            let mut connection = self.writer.acquire().await?;
+            let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+            let closed = closed::close_latest(&mut *tx, Self::DIALECT, before).await?;
+            tx.commit().await?;
+            Ok(closed)
+        }))
     }
 
     fn check_totals(&self) -> Answer<'_, Totals> {

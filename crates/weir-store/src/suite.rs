@@ -43,6 +43,7 @@ async fn run<F: Fixture>(mut empty: impl AsyncFnMut(&'static str) -> F) {
     lists_hold_what_was_asked_for(&empty("lists").await).await;
     spend::spend_is_what_the_plain_store_says(&empty("spend").await).await;
     spend::sums_are_those_of_the_rows_whatever_is_written_and_asked(&empty("sums").await).await;
+    spend::days_are_closed_and_opened_again(&empty("closed").await).await;
     spend::a_wrong_sum_is_found(&empty("wrong").await).await;
     a_row_that_does_not_fit_is_refused_with_its_batch(&empty("refused").await).await;
     a_newer_schema_is_worked_with_or_not_touched(&empty("newer").await).await;
@@ -255,9 +256,18 @@ async fn lists_hold_what_was_asked_for(fixture: &impl Fixture) {
         let value = column.of(sample).unwrap_or("nothing").to_owned();
         filters.push(CallFilter { is: vec![(column, value)], ..CallFilter::default() });
     }
-    for filter in filters {
-        let page = Page { limit: 50, before: None, filter };
-        assert_eq!(store.recent(&page).await.unwrap(), plain.recent(&page).await.unwrap(), "{page:?}");
+    // Whether days are closed makes no difference.
+    for closed in [false, true] {
+        for filter in &filters {
+            let page = Page { limit: 50, before: None, filter: filter.clone() };
+            assert_eq!(
+                store.recent(&page).await.unwrap(),
+                plain.recent(&page).await.unwrap(),
+                "{closed} {page:?}"
+            );
+        }
+        let day = (START / DAY) as i64 + 1;
+        assert!(closed || store.close_day(day + 1).await.unwrap());
     }
 }
 

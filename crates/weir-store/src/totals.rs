@@ -28,6 +28,9 @@ pub(crate) async fn check_totals<D: Database>(db: &D) -> Result<Totals, StoreErr
             totals.mismatches.push(mismatch(&row, lines.kind).map_err(failed)?);
         }
     }
+    for row in db.ask(doing, closed_mismatches(), Vec::new()).await? {
+        totals.mismatches.push(mismatch(&row, Some("closed day, by")).map_err(failed)?);
+    }
     for row in db.ask(doing, unbalanced(D::DIALECT), Vec::new()).await? {
         totals.unbalanced.push(Take::new(&row).call_id().map_err(failed)?);
     }
@@ -91,6 +94,31 @@ fn mismatches(lines: Lines) -> String {
         sums.join(", "),
         lines.stored,
         lines.sums,
+    )
+}
+
+/// Closed days whose lines by some name are not what the day's own sums are.
+fn closed_mismatches() -> String {
+    let tokens: Vec<_> = TOKEN_CLASSES.iter().map(|class| format!("\"{}\"", class.name())).collect();
+    let tokens = tokens.join(" + ");
+    let numbers = format!("\"calls\" AS c, \"attempts\" AS a, {tokens} AS t, \"cost_nanousd\" AS m");
+    let kinds = ["all", "model", "provider", "route", "key", "team", "user", "session"];
+    let kinds = kinds.map(|kind| format!("SELECT '{kind}' AS kind")).join(" UNION ALL ");
+    let sides = ["c", "a", "t", "m"].map(|name| {
+        format!("{0} AS s{name}, {1} AS r{name}", sum(&format!("s{name}")), sum(&format!("r{name}")))
+    });
+    let differ = ["c", "a", "t", "m"].map(|name| format!("SUM(s{name}) <> SUM(r{name})")).join(" OR ");
+    format!(
+        "SELECT \"day\", '', '', kind, {} FROM (\
+         SELECT \"day\", CASE WHEN \"kind\" IN ('no user', 'no session') THEN SUBSTR(\"kind\", 4) ELSE \"kind\" END AS kind, \
+         c AS sc, 0 AS rc, a AS sa, 0 AS ra, t AS st, 0 AS rt, m AS sm, 0 AS rm \
+         FROM (SELECT \"day\", \"kind\", {numbers} FROM spend_names) AS stored WHERE \"kind\" <> 'no tag' \
+         UNION ALL SELECT \"day\", kinds.kind, 0, c, 0, a, 0, t, 0, m \
+         FROM (SELECT \"day\", {numbers} FROM spend_daily) AS daily CROSS JOIN ({kinds}) AS kinds \
+         UNION ALL SELECT \"day\", 'tag', 0, c, 0, a, 0, t, 0, m \
+         FROM (SELECT \"day\", {numbers} FROM spend_by WHERE \"kind\" = 'tag') AS tagged\
+         ) AS lines WHERE \"day\" IN (SELECT \"day\" FROM spend_closed) GROUP BY \"day\", kind HAVING {differ} ORDER BY \"day\", kind",
+        sides.join(", ")
     )
 }
 

@@ -26,6 +26,13 @@ use crate::store::{Batch, Fault, Store, StoreError};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// How long after a start to look for the first time: other things are more urgent then.
+const CLOSE_FIRST: Duration = Duration::from_secs(30);
+/// How often to look whether a day is to be closed.
+const CLOSE_INTERVAL: Duration = Duration::from_secs(600);
+/// How long after its end a day is closed: nearly all of its calls have ended by then.
+const LATE: Micros = 3_600_000_000;
+const MICROS_PER_DAY: Micros = 86_400_000_000;
 
 /// What the drain is told: to go on, or to end, at this moment at the latest.
 pub(crate) type Orders = watch::Receiver<Option<Instant>>;
@@ -63,12 +70,16 @@ impl Drain {
     /// Runs until ordered to end. True when nothing is left to move and no call is under way.
     pub(crate) async fn run(mut self, mut orders: Orders) -> bool {
         let mut adopted: Option<Instant> = None;
+        let mut closing = Instant::now() + CLOSE_FIRST;
         loop {
             if adopted.is_none_or(|at| at.elapsed() >= self.adopt_interval) {
                 self.adopt().await;
                 adopted = Some(Instant::now());
             }
             let ending = orders.borrow().is_some();
+            if !ending && closing <= Instant::now() {
+                closing = Instant::now() + self.close_day().await;
+            }
             let moved = match self.pass(&mut orders).await {
                 Ok(moved) => moved,
                 Err(OutOfTime) => return false,
@@ -82,6 +93,19 @@ impl Drain {
             // Without anybody left to give orders, the ledger was dropped: what is in the spool stays there.
             if let Ok(Err(_)) = tokio::time::timeout(self.interval, orders.changed()).await {
                 return false;
+            }
+        }
+    }
+
+    /// Has the store close a day that is over. How long to wait before the next.
+    async fn close_day(&self) -> Duration {
+        match self.store.close_day(((self.now)() - LATE).div_euclid(MICROS_PER_DAY)).await {
+            // Rows go first, and others who write meanwhile.
+            Ok(true) => self.interval,
+            Ok(false) => CLOSE_INTERVAL,
+            Err(error) => {
+                tracing::debug!(cause = %error.cause, "a day that is over can't be added up by name, its spend is read from the daily sums");
+                CLOSE_INTERVAL
             }
         }
     }

@@ -67,6 +67,44 @@ pub(super) async fn a_wrong_sum_is_found(fixture: &impl Fixture) {
     assert_eq!(store.check_totals().await.unwrap().unbalanced, [call.id]);
 }
 
+const FIRST_DAY: i64 = (START / DAY) as i64;
+
+/// Days that are over are closed one by one, the latest first, and a row that comes late opens its own.
+pub(super) async fn days_are_closed_and_opened_again(fixture: &impl Fixture) {
+    let store = fixture.open().await.unwrap();
+    assert!(!store.close_day(FIRST_DAY + 9).await.unwrap(), "nothing was spent yet");
+    store.write(&sample_batch(0..100)).await.unwrap();
+    let before = FIRST_DAY + 3;
+    for day in 0..4 {
+        assert_eq!(store.close_day(before).await.unwrap(), day < 3, "{day}: three days are before it");
+    }
+    fixture.execute("DELETE FROM spend_daily WHERE \"key\" = 'ci'").await;
+    let by = |group| SpendQuery { by: vec![group], since: None, until: None };
+    let keys = store.spend(&by(Group::Key)).await.unwrap();
+    let calls = |key: &str| {
+        keys.rows.iter().find(|row| row.group == [Some(key.to_owned())]).map_or(0, |row| row.calls)
+    };
+    assert!(calls("ci") > 20 && calls("ci") < calls("app"), "of closed days alone: {keys:?}");
+    assert!(!store.check_totals().await.unwrap().is_exact());
+
+    // A late one, as another program would write it.
+    fixture
+        .execute(&format!("UPDATE spend_daily SET \"calls\" = \"calls\" WHERE \"day\" = {}", before - 1))
+        .await;
+    assert!(store.close_day(before).await.unwrap(), "it is open again");
+    assert!(!store.close_day(before).await.unwrap());
+
+    fixture.execute("UPDATE spend_names SET \"calls\" = \"calls\" + 1 WHERE \"kind\" = 'no tag'").await;
+    let named = |kind: &str| {
+        format!("UPDATE spend_names SET \"attempts\" = \"attempts\" + 1 WHERE \"kind\" = '{kind}'")
+    };
+    fixture.execute(&named("tag")).await;
+    fixture.execute(&named("no session")).await;
+    let wrong = store.check_totals().await.unwrap().mismatches;
+    let names: Vec<_> = wrong.iter().filter_map(|line| line.name.as_deref()).collect();
+    assert!(names.contains(&"closed day, by tag") && names.contains(&"closed day, by session"), "{wrong:?}");
+}
+
 /// A small generator: the same numbers for the same seed everywhere.
 struct Dice(u64);
 
@@ -154,6 +192,10 @@ pub(super) async fn sums_are_those_of_the_rows_whatever_is_written_and_asked(fix
         batch.sort();
         assert_eq!(store.write(&batch).await.unwrap(), plain.write(&batch).await.unwrap());
         before = batch;
+        // Rows that come later open closed days again.
+        for _ in 0..dice.below(4) {
+            store.close_day(FIRST_DAY + dice.below(7) as i64).await.unwrap();
+        }
         for _ in 0..8 {
             let query = any_query(&mut dice);
             let (found, expected) = (store.spend(&query).await.unwrap(), plain.spend(&query).await.unwrap());

@@ -3,6 +3,7 @@
 import type { FunctionComponent } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, get, key, signIn, signOut } from './api';
+import { today } from './format';
 import { Problem } from './parts/load';
 import { Alerts } from './pages/alerts';
 import { Audit } from './pages/audit';
@@ -91,7 +92,7 @@ export function App() {
   const [problem, complain] = useState<ApiError | null>(null);
   const hash = useHash();
   const enter = () => {
-    get('/admin/v1/spend?group_by=day&since=24h')
+    get(`/admin/v1/spend?group_by=day&since=${today()}`)
       .then(() => { complain(null); set('in'); })
       .catch((error: ApiError) => { complain(key() || error.status === 0 ? error : null); set('out'); });
   };

@@ -48,6 +48,9 @@ export function time(stamp: string | null | undefined): string {
   return Number.isNaN(date.getTime()) ? stamp : date.toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium' });
 }
 
+/** The day that it is now (UTC), as the API takes it. Days are summed up already, whatever the number of calls in them. */
+export const today = (): string => new Date().toISOString().slice(0, 10);
+
 export function ago(stamp: string | null | undefined): string {
   if (!stamp) return '—';
   const past = (Date.now() - new Date(stamp).getTime()) / 1000;

@@ -1,5 +1,5 @@
 import { query } from '../api';
-import { count, percent, seconds, short } from '../format';
+import { count, percent, seconds, short, today } from '../format';
 import { quantile, rates, sum, useLive, values } from '../live';
 import { Chart } from '../parts/chart';
 import { Empty, Head, Panel, Tile } from '../parts/bits';
@@ -17,7 +17,7 @@ const failed = (labels: Record<string, string>) => Number(labels.status) >= 400;
 
 export function Overview() {
   const scrapes = useLive();
-  const today = useLoad<SpendRows>(`/admin/v1/spend${query({ group_by: 'model', since: '24h' })}`, 15_000);
+  const spent = useLoad<SpendRows>(`/admin/v1/spend${query({ group_by: 'model', since: today() })}`, 15_000);
   const times = scrapes.map((one) => one.at);
   const latest = scrapes.at(-1);
   const at = (values: (number | null)[]) => values.at(-1) ?? null;
@@ -36,7 +36,7 @@ export function Overview() {
         <Tile label="Time to first token, p95" value={seconds(quantile(0.95, 'weir_time_to_first_token_seconds'))} />
         <Tile label="Duration, p95" value={seconds(quantile(0.95, 'weir_request_duration_seconds'))} />
         <Tile label="weir's own share, p50" value={seconds(quantile(0.5, 'weir_overhead_seconds'))} />
-        <Tile label="Cost, 24 hours" value={short(today.data?.total.cost_usd as string | undefined)} />
+        <Tile label="Cost, today (UTC)" value={short(spent.data?.total.cost_usd as string | undefined)} />
       </div>
       {latest && !anything && (
         <Panel>
@@ -78,10 +78,10 @@ export function Overview() {
             ]}
           />
         </Panel>
-        <Panel title="Dearest models, 24 hours">
+        <Panel title="Dearest models, today (UTC)">
           <Table
             label="Models by cost"
-            rows={(today.data?.rows ?? []).slice(0, 8)}
+            rows={(spent.data?.rows ?? []).slice(0, 8)}
             columns={[
               { title: 'Model', show: (row) => row.model ?? '—' },
               { title: 'Calls', number: true, show: (row) => count(row.calls as number) },

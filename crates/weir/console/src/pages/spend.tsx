@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { type ApiError, query, text } from '../api';
-import { approximate, count, short, usd } from '../format';
+import { approximate, count, short, today, usd } from '../format';
 import { Empty, Field, Head, Panel, Tile } from '../parts/bits';
 import { Chart } from '../parts/chart';
 import { Problem, Show, useLoad } from '../parts/load';
@@ -8,7 +8,7 @@ import { Table } from '../parts/table';
 import type { SpendRows } from './overview';
 
 const GROUPS = ['model', 'provider', 'route', 'key', 'team', 'user', 'session', 'tag', 'day'];
-const SPANS = ['24h', '7d', '30d', '90d', '365d'];
+const SPANS = ['today', '7d', '30d', '90d', '365d'];
 
 // So many lines are shown; the file that is exported has all.
 const SHOWN = 500;
@@ -16,11 +16,12 @@ const SHOWN = 500;
 export function Spend() {
   const [by, setBy] = useState('model');
   const [since, setSince] = useState('7d');
-  const spend = useLoad<SpendRows>(`/admin/v1/spend${query({ group_by: by, since, top: SHOWN })}`, 30_000);
-  const days = useLoad<SpendRows>(`/admin/v1/spend${query({ group_by: 'day', since: since === '24h' ? '7d' : since })}`, 60_000);
+  const from = since === 'today' ? today() : since;
+  const spend = useLoad<SpendRows>(`/admin/v1/spend${query({ group_by: by, since: from, top: SHOWN })}`, 30_000);
+  const days = useLoad<SpendRows>(`/admin/v1/spend${query({ group_by: 'day', since: since === 'today' ? '7d' : since })}`, 60_000);
   const [problem, complain] = useState<ApiError | null>(null);
   const save = () => {
-    text(`/admin/v1/spend${query({ group_by: by, since, format: 'csv' })}`).then((file) => {
+    text(`/admin/v1/spend${query({ group_by: by, since: from, format: 'csv' })}`).then((file) => {
       const link = document.createElement('a');
       link.href = URL.createObjectURL(new Blob([file], { type: 'text/csv' }));
       link.download = `spend-by-${by}-${since}.csv`;
