@@ -29,6 +29,10 @@ CREATE TABLE spend_names (
     PRIMARY KEY ("kind", "value", "day")
 ) STRICT, WITHOUT ROWID;
 
+-- The index of ends out of the ordinary has all that lists are filtered by, so that none reads a row which it does not show.
+DROP INDEX calls_end;
+CREATE INDEX calls_end ON calls ("end", "id", "key", "team", "route", "provider", "model") WHERE "end" <> 'complete';
+
 -- A row that comes late opens its day again, whichever program writes it: the day is read from the daily sums until it is
 -- closed anew.
 CREATE TRIGGER spend_reopened_by_new AFTER INSERT ON spend_daily WHEN EXISTS (SELECT 1 FROM spend_closed WHERE "day" = NEW."day")

@@ -167,10 +167,11 @@ pub(crate) fn sums(kind: Option<Group>, by: &[Group], from: i64, to: i64) -> Vec
     }
 }
 
-/// The latest closed days, of these, on which a call had the name `value`; days that were opened again can be among them.
+/// The latest closed days, of these, on which calls had the name `value`, and how many; days that were opened again can be
+/// among them.
 pub(crate) fn days_of(group: Group, value: &str, from: i64, upto: i64, most: i64) -> Question {
     let sql = format!(
-        "SELECT \"day\" FROM spend_names WHERE \"kind\" = '{}' AND \"value\" = $1 AND \"day\" >= $2 AND \"day\" <= $3 \
+        "SELECT \"day\", \"calls\" FROM spend_names WHERE \"kind\" = '{}' AND \"value\" = $1 AND \"day\" >= $2 AND \"day\" <= $3 \
          AND \"calls\" > 0 ORDER BY \"day\" DESC LIMIT {most}",
         group.name()
     );

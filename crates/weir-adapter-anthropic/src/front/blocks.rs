@@ -191,7 +191,10 @@ fn part(mut block: Map<String, Value>, path: &str) -> Result<Part, InvalidReques
             let cache_control = marker(&mut block);
             Some(KnownPart::Text(TextPart { text, cache_control, extra: rest(block.clone()) }))
         }
-        "image" => image_url(&block["source"]).map(|url| {
+        "image" if !block.contains_key("source") => {
+            return Err(InvalidRequest::missing(&format!("{path}.source")));
+        }
+        "image" => block.get("source").and_then(image_url).map(|url| {
             let image_url = ImageUrl { url, ..ImageUrl::default() };
             let cache_control = marker(&mut block);
             block.remove("source");

@@ -159,6 +159,11 @@ mod tests {
         assert_eq!(param(r#"{"model":"m","stream":"yes"}"#).as_deref(), Some("stream"));
         assert_eq!(param(r#"{"model":"m","max_tokens":-1}"#).as_deref(), Some("max_tokens"));
         assert_eq!(peek(r#"{"model":"m","model":"n"}"#).unwrap_err().code, "invalid_json");
+        let content = r#"[{"type":"text","text":"x"},{"type":"image","sourse":{}}]"#;
+        let body =
+            format!(r#"{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":{content}}}]}}"#);
+        let refused = Messages.decode(Operation::Chat, body.as_bytes()).unwrap_err();
+        assert_eq!(refused.param.as_deref(), Some("messages[0].content[1].source"));
     }
 
     #[test]

@@ -26,7 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that may use anything of ours: the process that wires all, and what only tests.
-const FREE: &[&str] = &["weir", "weir-e2e", "weir-tools"];
+const FREE: &[&str] = &["weir", "weir-e2e", "weir-fuzz", "weir-tools"];
 
 /// Libraries that one crate alone may use, because it alone does what they are for.
 const ONLY: &[(&str, &[&str])] = &[
