@@ -1,10 +1,8 @@
-#!/usr/bin/env python3
-"""Writes what the corpus begins with: plain requests and replies of each dialect. The first byte says how the rest is meant."""
+"""Plain requests and replies of each dialect, which fuzzing begins with. The first byte says how the rest is meant."""
 
 import json
 from pathlib import Path
 
-CORPUS = Path(__file__).parent / "corpus"
 TOOL = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}}}}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{\"a\": 1}"}}
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
@@ -112,18 +110,12 @@ SEEDS: dict[str, list] = {
 }
 
 
-def main() -> None:
-    for target, seeds in SEEDS.items():
-        folder = CORPUS / target
-        folder.mkdir(parents=True, exist_ok=True)
-        for number, seed in enumerate(seeds):
-            choice, body = seed if isinstance(seed, tuple) else (0, seed)
-            if target == "front_gemini":
-                # As weir writes what stands in the address.
-                body = {"model": "m", **({"stream": True} if number % 2 else {}), **body}
-            text = body if isinstance(body, str) else json.dumps(body, separators=(",", ":"))
-            (folder / f"seed-{number:02}").write_bytes(bytes([choice]) + text.encode("latin-1" if "\xff" in text else "utf-8"))
-
-
-if __name__ == "__main__":
-    main()
+def write(target: str, folder: Path) -> None:
+    """Writes a target's seeds, a file each."""
+    for number, seed in enumerate(SEEDS.get(target, [])):
+        choice, body = seed if isinstance(seed, tuple) else (0, seed)
+        if target == "front_gemini":
+            # As weir writes what stands in the address.
+            body = {"model": "m", **({"stream": True} if number % 2 else {}), **body}
+        text = body if isinstance(body, str) else json.dumps(body, separators=(",", ":"))
+        (folder / f"seed-{number:02}").write_bytes(bytes([choice]) + text.encode("latin-1" if "\xff" in text else "utf-8"))

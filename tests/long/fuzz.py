@@ -3,12 +3,18 @@
 import concurrent.futures
 import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from base import ROOT, Case, say
 
 FUZZ = ROOT / "tests" / "fuzz"
+sys.path.insert(0, str(FUZZ))
+import pack  # noqa: E402
+import seeds  # noqa: E402
+
 SECONDS = int(os.environ.get("WEIR_FUZZ_SECONDS", "60"))
 # `WEIR_KEEP`: what was found to reach more code goes into the committed corpus.
 KEEP = bool(os.environ.get("WEIR_KEEP"))
@@ -30,25 +36,31 @@ def build(case: Case) -> Path:
 
 def look(program: Path, case: Case, name: str) -> dict:
     """Looks for inputs that do harm; what was found is in the case's folder."""
-    found, log = case.folder / "corpus" / name, case.folder / f"{name}.log"
-    found.mkdir(parents=True, exist_ok=True)
+    found, packed, log = case.folder / "corpus" / name, FUZZ / "corpus" / f"{name}.pack", case.folder / f"{name}.log"
+    shutil.rmtree(found, ignore_errors=True)
+    known = pack.unpack(packed, found)
+    seeds.write(name, found)
     artifacts = case.folder / "artifacts"
     artifacts.mkdir(exist_ok=True)
     environment = {**os.environ, "WEIR_FUZZ_TARGET": name}
     limits = [f"-max_total_time={SECONDS}", f"-max_len={MOST_BYTES}", "-timeout=10", "-rss_limit_mb=4096", "-print_final_stats=1"]
-    command = [program, *limits, f"-artifact_prefix={artifacts}/{name}-", found, FUZZ / "corpus" / name]
+    command = [program, *limits, f"-artifact_prefix={artifacts}/{name}-", found]
     with log.open("wb") as out:
         code = subprocess.run(command, env=environment, stdout=out, stderr=out, check=False, timeout=SECONDS + 300).returncode
     text = log.read_text(errors="replace")
     covered = re.findall(r"cov: (\d+)", text)
     runs = re.search(r"stat::number_of_executed_units: (\d+)", text)
     wrong = re.search(r"panicked at (.*?):\n(.*)", text)
-    result = {"runs": int(runs[1]) if runs else 0, "covered": int(covered[-1]) if covered else 0}
+    result = {"known": known, "runs": int(runs[1]) if runs else 0, "covered": int(covered[-1]) if covered else 0}
     if code:
         result["wrong"] = " ".join(wrong.groups()) if wrong else text[-300:]
     elif KEEP:
-        merge = [program, "-merge=1", f"-max_len={MOST_BYTES}", FUZZ / "corpus" / name, found]
+        least = case.folder / "least" / name
+        shutil.rmtree(least, ignore_errors=True)
+        least.mkdir(parents=True)
+        merge = [program, "-merge=1", "-use_counters=0", f"-max_len={MOST_BYTES}", least, found]
         subprocess.run(merge, env=environment, capture_output=True, check=True)
+        result["kept"] = pack.pack(least, packed)
     say(f"{name:20} {result}")
     return result
 
@@ -56,7 +68,7 @@ def look(program: Path, case: Case, name: str) -> dict:
 def fuzz(case: Case) -> dict:
     """60 s of libFuzzer for each front, decoder and splitter (WEIR_FUZZ_SECONDS): nothing panics or hangs"""
     program = build(case)
-    targets = sorted(folder.name for folder in (FUZZ / "corpus").iterdir())
+    targets = sorted(file.stem for file in (FUZZ / "corpus").iterdir())
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         found = dict(zip(targets, pool.map(lambda name: look(program, case, name), targets)))
     result = {"seconds_each": SECONDS, "targets": found, "runs": sum(one["runs"] for one in found.values())}
