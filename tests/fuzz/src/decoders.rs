@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use weir_adapter::testkit::{Whole, stream};
 use weir_adapter::{Adapter, Operation, ReplyForm, Request};
 
-use crate::dialects::{FRONTS, PROVIDERS, chosen, cuts};
+use crate::dialects::{FRONTS, PROVIDERS, chosen, cuts, is_json};
 
 pub(crate) fn openai(input: &[u8]) {
     replies(&[0, 1], input);
@@ -57,10 +57,37 @@ static REQUESTS: LazyLock<Vec<Request>> = LazyLock::new(|| {
     requests
 });
 
+/// What else is asked than chats.
+static OTHERS: LazyLock<Vec<Request>> = LazyLock::new(|| {
+    let asked = [
+        (0, Operation::Embeddings, r#"{"model":"m","input":["x","y"]}"#),
+        (0, Operation::Rerank, r#"{"model":"m","query":"q","documents":["a","b"]}"#),
+        (0, Operation::Completions, r#"{"model":"m","prompt":"x"}"#),
+        (0, Operation::Completions, r#"{"model":"m","prompt":"x","stream":true}"#),
+        (2, Operation::CountTokens, r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#),
+    ];
+    let (head, ()) = http::Request::post("/").body(()).expect("a plain request").into_parts();
+    let request = |(front, operation, body): (usize, Operation, &'static str)| {
+        let front = &FRONTS[front];
+        let peek = front.peek(operation, &head, body.as_bytes()).expect("a plain body");
+        Request::new(operation, front.clone(), body.into(), peek)
+    };
+    asked.into_iter().map(request).collect()
+});
+
 fn replies(providers: &[usize], input: &[u8]) {
     let (choice, body) = chosen(input);
     let adapter = &PROVIDERS[providers[(choice >> 3) % providers.len()]].adapter;
-    reply(adapter.as_ref(), &REQUESTS[choice % REQUESTS.len()], body, choice >> 3);
+    let request = match choice.checked_sub(224) {
+        Some(other) => &OTHERS[other % OTHERS.len()],
+        None => &REQUESTS[choice % REQUESTS.len()],
+    };
+    if adapter.serves(request.operation) {
+        reply(adapter.as_ref(), request, body, choice >> 3);
+    }
+    if adapter.list_models().is_some() {
+        assert!(adapter.model_ids(body).len() <= body.len());
+    }
     let status = http::StatusCode::from_u16(400 + (choice as u16)).unwrap_or(http::StatusCode::BAD_GATEWAY);
     let error = adapter.error(status, &http::HeaderMap::new(), body);
     assert!(!format!("{error:?}").is_empty());
@@ -113,8 +140,4 @@ pub(crate) fn reply(adapter: &dyn Adapter, request: &Request, body: &[u8], seed:
             assert!(std::str::from_utf8(&out).is_ok(), "a client gets text");
         }
     }
-}
-
-fn is_json(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Value>(bytes).is_ok()
 }

@@ -48,3 +48,7 @@ pub(crate) fn cuts(length: usize, seed: usize) -> Vec<usize> {
     let step = 1 + seed % 97;
     (1..length).step_by(step).collect()
 }
+
+pub(crate) fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(bytes).is_ok()
+}

@@ -1,11 +1,19 @@
 //! Bodies from clients, to every provider.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use serde_json::{Map, Value, json};
 use weir_adapter::{EncodeOptions, Front, Operation, Request, WireBody};
+use weir_wire::openai;
 
-use crate::dialects::{FRONTS, PROVIDERS, chosen};
+use crate::dialects::{FRONTS, PROVIDERS, chosen, is_json};
+
+/// What a route may set where the client sent nothing.
+static DEFAULTS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
+    let defaults = json!({"temperature": 0.5, "max_tokens": 90, "reasoning_effort": "low", "top_p": 0.9, "user": "u", "seed": 1});
+    defaults.as_object().expect("an object").clone()
+});
 
 pub(crate) fn openai(input: &[u8]) {
     let operations = [
@@ -33,6 +41,7 @@ pub(crate) fn gemini(input: &[u8]) {
 /// A body is refused, or goes to each provider as JSON, the same each time.
 fn body(front: &Arc<dyn Front>, operations: &[Operation], input: &[u8]) {
     let (choice, body) = chosen(input);
+    errors(front, choice, body);
     let operation = operations[choice % operations.len()];
     let (head, ()) = http::Request::post("/").body(()).expect("a plain request").into_parts();
     let Ok(peek) = front.peek(operation, &head, body) else { return };
@@ -41,6 +50,7 @@ fn body(front: &Arc<dyn Front>, operations: &[Operation], input: &[u8]) {
         model_output_limit: Some(4096),
         output_limit: (choice & 32 != 0).then_some(100),
         output_cap: (choice & 16 != 0).then_some(50),
+        defaults: (choice & 128 != 0).then(|| &*DEFAULTS),
         ..EncodeOptions::new("another-model")
     };
     for provider in PROVIDERS.iter().filter(|provider| provider.adapter.serves(operation)) {
@@ -69,9 +79,24 @@ fn body(front: &Arc<dyn Front>, operations: &[Operation], input: &[u8]) {
     }
 }
 
+/// Errors are said in the dialect, whatever their words.
+fn errors(front: &Arc<dyn Front>, choice: usize, words: &[u8]) {
+    let message = String::from_utf8_lossy(words).into_owned();
+    let code = message.chars().take(9).collect::<String>();
+    let (kind, status) =
+        ([("invalid_request_error", 400), ("server_error", 502), ("rate_limit_error", 429)])[choice % 3];
+    let error = openai::Error::new(kind, &code, &message);
+    assert!(is_json(&front.error(status, &error)), "an error is JSON");
+    assert!(std::str::from_utf8(&front.error_event(&error)).is_ok(), "an event is text");
+}
+
 /// Whatever a client asked, an empty reply and a broken one do no harm.
 fn reply_to(request: &Request, adapter: &dyn weir_adapter::Adapter) {
     for reply in [&b""[..], b"{}", b"data: {}\n\n"] {
         crate::decoders::reply(adapter, request, reply, 1);
     }
+    let error = openai::Error::new("server_error", "upstream_timeout", "it took too long");
+    let (mut encoder, mut out) = (request.front().encoder(request), BytesMut::new());
+    encoder.error(&error, &mut out);
+    assert!(std::str::from_utf8(&out).is_ok(), "an end is text");
 }

@@ -25,14 +25,17 @@ pub(crate) fn encode(descriptor: &Descriptor, request: &Request, options: &Encod
             b"generateContentRequest" => {
                 let mut inner: Value =
                     serde_json::from_slice(&body[member.value.clone()]).unwrap_or_default();
-                inner["model"] = resource(options.model).into();
+                // Anything but an object is the provider's to refuse.
+                if let Some(inner) = inner.as_object_mut() {
+                    inner.insert("model".to_owned(), resource(options.model).into());
+                }
                 splice.replace(member.value.clone(), inner.to_string().into_bytes());
             }
             // Each request of a batch names the model, too.
             b"requests" => {
                 let mut list: Value = serde_json::from_slice(&body[member.value.clone()]).unwrap_or_default();
-                for one in list.as_array_mut().into_iter().flatten() {
-                    one["model"] = resource(options.model).into();
+                for one in list.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+                    one.insert("model".to_owned(), resource(options.model).into());
                 }
                 splice.replace(member.value.clone(), list.to_string().into_bytes());
             }
