@@ -16,19 +16,22 @@ pub enum Provider {
     Gemini,
     /// Ollama's own: `/api/chat` and its neighbours.
     Ollama,
+    /// Amazon Bedrock's: `/model/{id}/converse` and `/converse-stream`.
+    Bedrock,
     /// All of them, told apart by path; `/v1/models` is Anthropic's when the request has `anthropic-version`.
     #[default]
     All,
 }
 
 impl Provider {
-    /// The provider of that name: `openai`, `anthropic`, `gemini`, `ollama` or `all`.
+    /// The provider of that name: `openai`, `anthropic`, `gemini`, `bedrock`, `ollama` or `all`.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "openai" => Self::OpenAi,
             "anthropic" => Self::Anthropic,
             "gemini" => Self::Gemini,
             "ollama" => Self::Ollama,
+            "bedrock" => Self::Bedrock,
             "all" => Self::All,
             _ => return None,
         })
@@ -41,6 +44,7 @@ impl Provider {
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::Ollama => "ollama",
+            Self::Bedrock => "bedrock",
             Self::All => "all",
         }
     }

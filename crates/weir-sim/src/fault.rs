@@ -13,7 +13,7 @@ use crate::player::{SimBody, Step};
 use crate::reply::{Payload, Piece, Refusal, Reply};
 use crate::route::Vendor;
 use crate::truth::{End, Entry};
-use crate::{anthropic, gemini, ollama, openai};
+use crate::{anthropic, bedrock, gemini, ollama, openai};
 
 /// Time for what was sent to leave before the connection breaks.
 const LEAVE: Duration = Duration::from_millis(15);
@@ -169,6 +169,7 @@ fn stream(
         Vendor::Anthropic => Bytes::from_static(anthropic::PING),
         Vendor::Gemini => Bytes::from_static(b": keep-alive\r\n\r\n"),
         Vendor::Ollama => Bytes::from_static(b"\n"),
+        Vendor::Bedrock => bedrock::ping(),
     };
     let mut steps = Vec::with_capacity(pieces.len() + 4);
     steps.extend(behaviour.first.map(Step::Wait));
@@ -232,6 +233,7 @@ fn cut_before(index: usize, vendor: Vendor, behaviour: &Behaviour) -> Option<Vec
             Vendor::Anthropic => anthropic::error_event(),
             Vendor::Gemini => gemini::error_event(),
             Vendor::Ollama => ollama::error_event(),
+            Vendor::Bedrock => bedrock::error_event(),
         };
         Some(vec![Step::Send(Piece { bytes, output: 0, usage: false })])
     } else {

@@ -1,6 +1,6 @@
 //! Simulated providers that speak the real wire formats and fail on script.
 //!
-//! One simulator answers as OpenAI, Anthropic, Gemini or Ollama (or as all of them, told apart by path). It is as strict about
+//! One simulator answers as OpenAI, Anthropic, Gemini, Bedrock or Ollama (or as all of them, told apart by path). It is as strict about
 //! requests as the vendors are, counts tokens by a simple rule that anybody can recompute, and keeps a truth log of
 //! what each call would have been billed. It serves three masters: the end-to-end tests and `weir simulate`
 //! ([`Sim::start`]), the gateway's built-in `demo` provider ([`serve_connection`] over any byte stream), and the
@@ -15,6 +15,7 @@
 mod answer;
 mod anthropic;
 mod ask;
+mod bedrock;
 mod behaviour;
 mod bench;
 mod config;

@@ -10,6 +10,7 @@ pub(crate) enum Vendor {
     OpenAi,
     Anthropic,
     Gemini,
+    Bedrock,
     Ollama,
 }
 
@@ -20,6 +21,7 @@ impl Vendor {
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::Ollama => "ollama",
+            Self::Bedrock => "bedrock",
         }
     }
 }
@@ -39,6 +41,8 @@ pub(crate) enum Endpoint {
     /// Text made from sound; `true`: in English.
     Transcribe(bool),
     Messages,
+    /// Messages at Vertex. `true`: as a stream.
+    RawPredict(String, bool),
     CountTokens,
     Generate(String),
     /// `true`: server-sent events; `false`: one JSON array.
@@ -46,6 +50,8 @@ pub(crate) enum Endpoint {
     Embed(String),
     BatchEmbed(String),
     GeminiCount(String),
+    /// `true`: as a stream.
+    Converse(String, bool),
     OllamaChat,
     OllamaGenerate,
     OllamaEmbed,
@@ -69,7 +75,8 @@ impl Endpoint {
             Self::Speech => "speech",
             Self::Transcribe(false) => "transcriptions",
             Self::Transcribe(true) => "translations",
-            Self::Messages => "messages",
+            Self::Messages | Self::RawPredict(..) => "messages",
+            Self::Converse(..) => "converse",
             Self::CountTokens | Self::GeminiCount(_) => "count_tokens",
             Self::Generate(_) | Self::StreamGenerate(..) => "generate_content",
             Self::Models | Self::Model(_) | Self::Tags => "models",
@@ -81,6 +88,8 @@ impl Endpoint {
     pub(crate) fn path_model(&self) -> Option<&str> {
         match self {
             Self::Generate(model)
+            | Self::Converse(model, _)
+            | Self::RawPredict(model, _)
             | Self::StreamGenerate(model, _)
             | Self::Embed(model)
             | Self::BatchEmbed(model)
@@ -104,6 +113,7 @@ pub(crate) fn find(
         Provider::Anthropic => Vendor::Anthropic,
         Provider::Gemini => Vendor::Gemini,
         Provider::Ollama => Vendor::Ollama,
+        Provider::Bedrock => Vendor::Bedrock,
         Provider::All => vendor_of(path, headers),
     };
     let endpoint = match vendor {
@@ -111,17 +121,24 @@ pub(crate) fn find(
         Vendor::Anthropic => anthropic(method, path),
         Vendor::Gemini => gemini(method, path, query),
         Vendor::Ollama => ollama(method, path),
+        Vendor::Bedrock => bedrock(method, path),
     };
     (vendor, endpoint)
 }
 
 fn vendor_of(path: &str, headers: &HeaderMap) -> Vendor {
-    let gemini = path.contains("/v1beta/") && !path.contains("/openai/");
+    let gemini =
+        path.contains("/v1beta/") && !path.contains("/openai/") || path.contains("/publishers/google/");
     if gemini {
         Vendor::Gemini
     } else if path.contains("/api/") {
         Vendor::Ollama
-    } else if path.contains("/messages") || headers.contains_key("anthropic-version") {
+    } else if path.starts_with("/model/") {
+        Vendor::Bedrock
+    } else if path.contains("/publishers/anthropic/")
+        || path.contains("/messages")
+        || headers.contains_key("anthropic-version")
+    {
         Vendor::Anthropic
     } else {
         Vendor::OpenAi
@@ -160,6 +177,13 @@ fn openai(method: &Method, path: &str) -> Endpoint {
 }
 
 fn anthropic(method: &Method, path: &str) -> Endpoint {
+    if let Some((_, rest)) = path.split_once("/publishers/anthropic/models/") {
+        return match rest.rsplit_once(':') {
+            Some((model, "rawPredict")) => Endpoint::RawPredict(decoded(model), false),
+            Some((model, "streamRawPredict")) => Endpoint::RawPredict(decoded(model), true),
+            _ => Endpoint::Unknown,
+        };
+    }
     if method == Method::POST && path.ends_with("/messages") {
         Endpoint::Messages
     } else if method == Method::POST && path.ends_with("/messages/count_tokens") {
@@ -199,6 +223,15 @@ fn gemini(method: &Method, path: &str, query: &str) -> Endpoint {
         "embedContent" => Endpoint::Embed(model),
         "batchEmbedContents" => Endpoint::BatchEmbed(model),
         "countTokens" => Endpoint::GeminiCount(model),
+        _ => Endpoint::Unknown,
+    }
+}
+
+fn bedrock(method: &Method, path: &str) -> Endpoint {
+    let parts = path.strip_prefix("/model/").and_then(|rest| rest.split_once('/'));
+    match (method == Method::POST, parts) {
+        (true, Some((model, "converse"))) => Endpoint::Converse(decoded(model), false),
+        (true, Some((model, "converse-stream"))) => Endpoint::Converse(decoded(model), true),
         _ => Endpoint::Unknown,
     }
 }
@@ -264,6 +297,9 @@ mod tests {
         check("POST", "/v1beta/openai/chat/completions", "", Vendor::OpenAi, Endpoint::Chat);
         check("POST", "/v2/rerank", "", Vendor::OpenAi, Endpoint::Rerank);
         check("POST", "/v1/audio/translations", "", Vendor::OpenAi, Endpoint::Transcribe(true));
+        let model = "anthropic.claude-v1:0".to_owned();
+        let path = "/model/anthropic.claude-v1%3A0/converse-stream";
+        check("POST", path, "", Vendor::Bedrock, Endpoint::Converse(model, true));
         check("POST", "/api/chat", "", Vendor::Ollama, Endpoint::OllamaChat);
         check("GET", "/api/tags", "", Vendor::Ollama, Endpoint::Tags);
         check("DELETE", "/v1/models/x", "", Vendor::OpenAi, Endpoint::Unknown);

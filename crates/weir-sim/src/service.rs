@@ -19,7 +19,7 @@ use crate::reply::{Outcome, Refusal};
 use crate::route::{Endpoint, Vendor};
 use crate::state::{Captured, SimState};
 use crate::truth::{CallInfo, End, Entry};
-use crate::{anthropic, bench, control, fault, form, gemini, ollama, openai, route, server};
+use crate::{anthropic, bedrock, bench, control, fault, form, gemini, ollama, openai, route, server};
 
 /// The header in which the gateway names its attempt.
 pub(crate) const ATTEMPT_HEADER: &str = "x-weir-attempt-id";
@@ -30,6 +30,8 @@ pub(crate) struct Call<'a> {
     pub(crate) state: &'a SimState,
     pub(crate) head: &'a Parts,
     pub(crate) endpoint: &'a Endpoint,
+    /// The body as it came.
+    pub(crate) raw: &'a Bytes,
     /// The body as JSON; null when there is none.
     pub(crate) body: &'a Value,
     /// The model without its `+words`.
@@ -100,7 +102,10 @@ async fn serve(
     let stream = unasked
         || body["stream"] == true
         || body["stream"] == "true"
-        || matches!(endpoint, Endpoint::StreamGenerate(..));
+        || matches!(
+            endpoint,
+            Endpoint::StreamGenerate(..) | Endpoint::Converse(_, true) | Endpoint::RawPredict(_, true)
+        );
     let mut entry = start_entry(state, head, vendor, endpoint, model, bytes, stream);
     if let Some(delay) = behaviour.delay {
         tokio::time::sleep(delay).await;
@@ -115,7 +120,7 @@ async fn serve(
         conn.reset.store(true, Ordering::Relaxed);
         return Err(server::hang_up());
     }
-    let call = Call { state, head, endpoint, body, model, behaviour: &behaviour, number };
+    let call = Call { state, head, endpoint, raw: bytes, body, model, behaviour: &behaviour, number };
     let outcome = match scripted_refusal(&call, vendor) {
         Some(refusal) => Err(refusal),
         None if parsed.is_err() => Err(invalid_json(vendor)),
@@ -124,6 +129,7 @@ async fn serve(
             Vendor::Anthropic => anthropic::answer(&call),
             Vendor::Gemini => gemini::answer(&call),
             Vendor::Ollama => ollama::answer(&call),
+            Vendor::Bedrock => bedrock::answer(&call),
         },
     };
     Ok(finish(outcome, vendor, &behaviour, conn, entry))
@@ -224,6 +230,7 @@ fn error(vendor: Vendor, status: u16, message: &str) -> Refusal {
         Vendor::Anthropic => anthropic::error::by_status(status, message),
         Vendor::Gemini => gemini::error::by_status(status, message),
         Vendor::Ollama => ollama::error::refusal(status, message),
+        Vendor::Bedrock => bedrock::error::by_status(status, message),
     }
 }
 
@@ -235,5 +242,6 @@ fn invalid_json(vendor: Vendor) -> Refusal {
         Vendor::Anthropic => anthropic::error::invalid("The request body is not valid JSON"),
         Vendor::Gemini => gemini::error::invalid("Invalid JSON payload received. Unexpected token."),
         Vendor::Ollama => ollama::error::invalid("invalid character in the request's JSON"),
+        Vendor::Bedrock => bedrock::error::invalid("Unexpected token in the request's JSON"),
     }
 }

@@ -24,6 +24,9 @@ pub(crate) const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
 
 /// Answers a call in Anthropic's format.
 pub(crate) fn answer(call: &Call<'_>) -> Outcome {
+    if let Endpoint::RawPredict(_, stream) = call.endpoint {
+        return predict(call, *stream);
+    }
     authenticate(call).map_err(|refusal| named(refusal, call))?;
     let reply = match call.endpoint {
         Endpoint::Messages => messages::answer(call),
@@ -36,6 +39,32 @@ pub(crate) fn answer(call: &Call<'_>) -> Outcome {
         Ok(reply) => Ok(with_headers(reply, call)),
         Err(refusal) => Err(named(refusal, call)),
     }
+}
+
+/// At Vertex: a token of Google's, the model in the path and not in the body, the version in the body.
+fn predict(call: &Call<'_>, stream: bool) -> Outcome {
+    let bearer = call.head.headers.get("authorization").and_then(|value| value.to_str().ok());
+    let token = bearer.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    if token.is_empty() || token.starts_with("bad") {
+        return Err(crate::gemini::error::by_status(401, "Request had invalid authentication credentials."));
+    }
+    let mut body = call.body.clone();
+    let members = body.as_object_mut();
+    let version = members.and_then(|members| members.remove("anthropic_version"));
+    if version != Some(json!("vertex-2023-10-16")) {
+        return Err(error::invalid("anthropic_version: Field required"));
+    }
+    if body.get("model").is_some() {
+        return Err(error::invalid("model: Extra inputs are not permitted"));
+    }
+    if (body["stream"] == true) != stream {
+        return Err(error::invalid("stream: does not fit the method"));
+    }
+    // Vertex writes the date behind an `@`.
+    let model = call.model.replace('@', "-");
+    body["model"] = json!(model);
+    let plain = Call { body: &body, model: &model, endpoint: &Endpoint::Messages, ..*call };
+    messages::answer(&plain).map_err(|refusal| named(refusal, call))
 }
 
 fn count_tokens(call: &Call<'_>) -> Outcome {

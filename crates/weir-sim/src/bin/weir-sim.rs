@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use weir_sim::{Provider, Script, Sim, SimConfig, Tls};
 
 const USAGE: &str =
-    "usage: weir-sim [--listen ADDR] [--provider openai|anthropic|gemini|ollama|all|demo] [--truth FILE]
+    "usage: weir-sim [--listen ADDR] [--provider openai|anthropic|gemini|bedrock|ollama|all|demo] [--truth FILE]
                 [--script FILE] [--tls-cert PEM --tls-key PEM] [--workers N] [--capture N]
                 [--key KEY]... [--no-key] [--lenient]";
 

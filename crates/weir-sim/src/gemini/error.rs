@@ -60,6 +60,11 @@ pub(super) fn no_key() -> Refusal {
     refusal(403, message)
 }
 
+pub(super) fn wrong_token() -> Refusal {
+    let message = "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid authentication credential.";
+    refusal(401, message)
+}
+
 pub(super) fn wrong_key() -> Refusal {
     let message = "API key not valid. Please pass a valid API key.";
     let details = vec![

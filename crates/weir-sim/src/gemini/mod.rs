@@ -61,12 +61,14 @@ fn authenticate(call: &Call<'_>) -> Result<(), Refusal> {
     let query = call.head.uri.query().unwrap_or("");
     let in_query = query.split('&').find_map(|pair| pair.strip_prefix("key=")).map(decoded);
     let bearer = text("authorization").and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
+    let token = bearer.is_some();
     let key = text("x-goog-api-key").or(in_query).or(bearer).filter(|key| !key.trim().is_empty());
     match (key, &config.keys) {
         (None, _) if !config.require_key => Ok(()),
         (None, _) => Err(error::no_key()),
         (Some(key), Some(keys)) if keys.contains(&key) => Ok(()),
         (Some(key), None) if !key.starts_with("bad") && !key.starts_with("invalid") => Ok(()),
+        _ if token => Err(error::wrong_token()),
         _ => Err(error::wrong_key()),
     }
 }

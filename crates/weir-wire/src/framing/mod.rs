@@ -3,6 +3,7 @@
 //! A [`Splitter`] is fed with what each network read returned, however it is cut, and gives back whole frames
 //! as slices of it: bytes are copied only for a frame that was cut.
 
+pub mod eventstream;
 pub mod sse;
 
 use bytes::{Bytes, BytesMut};
@@ -15,6 +16,8 @@ pub enum Framing {
     Sse,
     /// One JSON value a line.
     JsonLines,
+    /// AWS's binary messages, each with its length.
+    EventStream,
 }
 
 /// The largest frame that is held back to be read whole, in bytes (large enough for an image in base64).
@@ -120,6 +123,14 @@ impl Splitter {
                 self.searched = found.map_or(source.len(), |offset| self.searched + offset + 1);
                 found.map(|_| self.searched)
             }
+            Framing::EventStream => {
+                // `searched` stays where the message begins until all of it is there.
+                let end = self.searched + eventstream::length(&source[self.searched..])?;
+                (end <= source.len()).then(|| {
+                    self.searched = end;
+                    end
+                })
+            }
             Framing::Sse => self.find_blank_line(source),
         }
     }
@@ -208,6 +219,34 @@ mod tests {
             let single: Vec<String> = text.chars().map(String::from).collect();
             assert_eq!(events(&single.iter().map(String::as_str).collect::<Vec<_>>()), whole);
         }
+    }
+
+    #[test]
+    fn binary_messages_cut_at_any_byte_are_the_same() {
+        let mut stream = BytesMut::new();
+        for payload in [&b"{}"[..], b"", b"{\"delta\":{\"text\":\"\\n\\n\"}}"] {
+            eventstream::write(&mut stream, &[(":event-type", "x")], payload);
+        }
+        let frames = |chunks: &[&[u8]]| {
+            let mut splitter = Splitter::new(Framing::EventStream);
+            let mut frames = Vec::new();
+            for chunk in chunks {
+                let seen = splitter.push(Bytes::copy_from_slice(chunk), |frame| {
+                    frames.push(eventstream::message(frame).unwrap().payload.to_vec());
+                    Verdict::Keep
+                });
+                seen.unwrap();
+            }
+            assert!(splitter.finish().is_empty());
+            frames
+        };
+        let whole = frames(&[&stream]);
+        assert_eq!(whole.len(), 3);
+        for cut in 0..stream.len() {
+            let (a, b) = stream.split_at(cut);
+            assert_eq!(frames(&[a, b]), whole, "cut at {cut}");
+        }
+        assert_eq!(frames(&stream.chunks(1).collect::<Vec<_>>()), whole);
     }
 
     #[test]
