@@ -45,6 +45,8 @@ PROVIDERS = {
     "xai": dict(litellm=["xai"], prefix=["xai/"], genai="x-ai", dev="xai", families=True, logprobs=True, skip=r"imagine|experimental|-gv2$|beta"),
     "perplexity": dict(litellm=["perplexity"], prefix=["perplexity/"], genai="perplexity", dev="perplexity", skip=r"/|^(pplx-(7|70)b|codellama|llama|mistral|mixtral)|sonar-(small|medium)"),
     "alibaba": dict(litellm=["dashscope"], prefix=["dashscope/"], genai="none", dev="alibaba"),
+    "bedrock": dict(litellm=["bedrock_converse", "bedrock"], prefix=[""], genai="aws", dev="amazon-bedrock", resells=True,
+                    skip=r"/|image|canvas|reel|sonic|rerank|stability|embed|twelvelabs|^regional\."),
     "baseten": dict(litellm=["baseten"], prefix=["baseten/"], genai="none", dev="none", resells=True),
     "cerebras": dict(litellm=["cerebras"], prefix=["cerebras/"], genai="cerebras", dev="cerebras", resells=True),
     "cloudflare": dict(litellm=["cloudflare"], prefix=["cloudflare/"], genai="none", dev="none", resells=True, skip=r"^clef"),
@@ -69,6 +71,8 @@ PROVIDERS = {
     "sambanova": dict(litellm=["sambanova"], prefix=["sambanova/"], genai="none", dev="none", resells=True),
     "snowflake": dict(litellm=["snowflake"], prefix=["snowflake/"], genai="none", dev="none", resells=True),
     "vercel": dict(litellm=["vercel_ai_gateway"], prefix=["vercel_ai_gateway/"], genai="none", dev="none", resells=True),
+    "vertex": dict(litellm=["vertex_ai-language-models", "vertex_ai-anthropic_models"], prefix=["vertex_ai/", ""], genai="none", dev="google-vertex", resells=True,
+                   skip=r"image|-live|lyria|veo|tts|native-audio|embedding|/|bison|unicorn|gecko|transcribe|imagen|robotics|omni|medlm|experimental|^deep-research|^gemini-(pro|1)"),
     "volcengine": dict(litellm=["volcengine"], prefix=["volcengine/", ""], genai="none", dev="none", resells=True),
     "zai": dict(litellm=["zai"], prefix=["zai/"], genai="zai", dev="zai"),
     "voyage": dict(litellm=["voyage"], prefix=["voyage/"], genai="none", dev="none"),
@@ -82,7 +86,7 @@ UNIT_MODES = {"image_generation": "images", "audio_speech": "speech", "audio_tra
 
 # Vendors by the first part of a reseller's id, or by its first word.
 VENDORS = {
-    "google": "google", "gemma": "google", "meta-llama": "meta", "llama": "meta", "meta": "meta", "deepseek-ai": "deepseek", "mistralai": "mistral",
+    "google": "google", "gemma": "google", "meta-llama": "meta", "llama": "meta", "meta": "meta", "gemini": "google", "deepseek-ai": "deepseek", "mistralai": "mistral",
     "x-ai": "xai", "grok": "xai", "z-ai": "zai", "zai-org": "zai", "moonshotai": "moonshot", "qwen": "alibaba", "claude": "anthropic",
     "gpt": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "text": "openai", "ada": "openai", "codex": "openai", "computer": "openai",
     "model": "openai", "minimaxai": "minimax", "phi": "microsoft", "mai": "microsoft", "cohere": "cohere", "embed": "cohere",
@@ -355,6 +359,9 @@ def capabilities(provider, settings, lite, dev, modes, prices):
 
 def vendor(provider, settings, name):
     if settings.get("resells") or provider == "azure":
+        if provider == "bedrock":
+            # An inference profile has its geography in front.
+            name = re.sub(r"^(us|us-gov|eu|apac|jp|au|ca|in|regional|global)\.", "", name)
         head = re.split(r"[/]", name)[0].lower() if "/" in name else re.split(r"[-_.]", name)[0].lower()
         return VENDORS.get(head) or VENDORS.get(head.rstrip("0123456789"), head)
     return None

@@ -113,6 +113,15 @@ SEEDS: dict[str, list] = {
         {"model": "m", "message": {"role": "assistant", "content": "", "thinking": "h", "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}, "done": True}, (1, '{"model":"m","message":{"content":"a"},"done":false}\n{"model":"m","message":{"content":"b"},"done":true,"done_reason":"length","eval_count":2}\n'),
         (3, '{"message":{"tool_calls":[{"function":{"name":"f","arguments":{}}}]}}\n{"done":true}\n'), {"error": "m"}, (5, '{"error":"m"}\n'), (1, "\n\n{}\n"), {"embeddings": [[0.1]], "prompt_eval_count": 1}, (7, '{"message":{"thinking":"h"},"done":false}\n'), {"done": True}, {"message": None},
     ],
+    "decoder_bedrock": [
+        {"output": {"message": {"role": "assistant", "content": [{"text": "hi"}]}}, "stopReason": "end_turn", "usage": {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7, "cacheReadInputTokens": 1}},
+        {"output": {"message": {"role": "assistant", "content": [{"reasoningContent": {"reasoningText": {"text": "h", "signature": "s"}}}, {"toolUse": {"toolUseId": "t", "name": "f", "input": {"a": 1}}}]}}, "stopReason": "tool_use"},
+        (1, 'messageStart {"role":"assistant"}\ncontentBlockDelta {"delta":{"text":"a"},"contentBlockIndex":0}\ncontentBlockStop {"contentBlockIndex":0}\nmessageStop {"stopReason":"end_turn"}\nmetadata {"usage":{"inputTokens":1,"outputTokens":2,"totalTokens":3},"metrics":{"latencyMs":1}}'),
+        (3, 'messageStart {"role":"assistant"}\ncontentBlockStart {"start":{"toolUse":{"toolUseId":"t","name":"f"}},"contentBlockIndex":0}\ncontentBlockDelta {"delta":{"toolUse":{"input":"{\\"a\\":"}},"contentBlockIndex":0}\ncontentBlockDelta {"delta":{"toolUse":{"input":"1}"}},"contentBlockIndex":0}\nmessageStop {"stopReason":"tool_use"}'),
+        (5, 'messageStart {"role":"assistant"}\ncontentBlockDelta {"delta":{"reasoningContent":{"text":"h"}},"contentBlockIndex":0}\ncontentBlockDelta {"delta":{"reasoningContent":{"signature":"s"}},"contentBlockIndex":0}\nthrottlingException {"message":"slow"}'),
+        (1, 'contentBlockDelta {"delta":{"reasoningContent":{"redactedContent":"AAAA"}},"contentBlockIndex":7}\nmessageStop {"stopReason":"guardrail_intervened"}'), (7, "modelStreamErrorException {}"), (1, "contentBlockDelta {"), (1, "unknown {\"p\":\"abc\"}\n\n"),
+        {"message": "m"}, {"__type": "com.amazon#ThrottlingException"}, {"output": None, "stopReason": "max_tokens"}, {"output": {"message": {"content": [{"text": 1}, {"image": {}}]}}},
+    ],
 }
 
 

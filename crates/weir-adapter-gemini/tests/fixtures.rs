@@ -346,7 +346,7 @@ fn errors_map_as_the_table_says() {
             continue;
         };
         let retry = match error.retry {
-            Retry::Here => "here",
+            Retry::AtOnce | Retry::Here => "here",
             Retry::Elsewhere => "elsewhere",
             Retry::Never => "never",
         };

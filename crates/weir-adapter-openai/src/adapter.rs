@@ -187,11 +187,16 @@ impl Adapter for OpenAi {
         if key.is_empty() {
             return Ok(());
         }
-        let value = match &self.descriptor.auth {
-            Auth::Bearer => HeaderValue::try_from(["Bearer ", key.secret()].concat()),
-            _ => HeaderValue::from_str(key.secret()),
+        let refused = || EncodeError::Credential(key.name.to_string());
+        let secret = key.bearer().ok_or_else(refused)?;
+        // What a chain found is a token, however keys are sent.
+        let token = key.is_renewed() || self.descriptor.auth == Auth::Bearer;
+        let value = match token {
+            true => HeaderValue::try_from(["Bearer ", &secret].concat()),
+            false => HeaderValue::from_str(&secret),
         };
-        let mut value = value.map_err(|_| EncodeError::Credential(key.name.to_string()))?;
+        let name = if key.is_renewed() { &http::header::AUTHORIZATION } else { name };
+        let mut value = value.map_err(|_| refused())?;
         value.set_sensitive(true);
         request.headers.insert(name, value);
         Ok(())

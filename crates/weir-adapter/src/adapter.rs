@@ -44,6 +44,16 @@ pub trait Adapter: Send + Sync {
     /// How the reply to this request is read.
     fn reply_form(&self, request: &Request) -> ReplyForm;
 
+    /// The same where the name of the model at the provider matters: one provider's models may speak several dialects.
+    fn reply_form_of(&self, request: &Request, _model: &str) -> ReplyForm {
+        self.reply_form(request)
+    }
+
+    /// Whether a reply with an error status says that the credential has ended, or is not known any more: another may be good.
+    fn credential_ended(&self, status: StatusCode, _headers: &HeaderMap, _body: &[u8]) -> bool {
+        status == StatusCode::UNAUTHORIZED
+    }
+
     /// What a reply with an error status means. `body` may be cut at 64 KiB. How long its headers ask to wait is read
     /// by the caller, who has a clock: [`ProviderError::asked_to_wait`].
     fn error(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError;
@@ -153,11 +163,14 @@ impl WireRequest {
             return Ok(());
         }
         let refused = || EncodeError::Credential(key.name.to_string());
+        let secret = key.bearer().ok_or_else(refused)?;
         let (name, text) = match auth {
             Auth::None => return Ok(()),
-            Auth::Bearer => (http::header::AUTHORIZATION, format!("Bearer {}", key.secret())),
+            // What a chain found is a token, however keys are sent.
+            _ if key.is_renewed() => (http::header::AUTHORIZATION, format!("Bearer {secret}")),
+            Auth::Bearer => (http::header::AUTHORIZATION, format!("Bearer {secret}")),
             Auth::Header(name) => {
-                (http::HeaderName::try_from(name.as_str()).map_err(|_| refused())?, key.secret().to_owned())
+                (http::HeaderName::try_from(name.as_str()).map_err(|_| refused())?, secret.into_owned())
             }
         };
         let mut value = http::HeaderValue::try_from(text).map_err(|_| refused())?;

@@ -25,7 +25,8 @@ pub struct Descriptor {
     pub source: String,
     /// Their date, `YYYY-MM-DD`.
     pub date: String,
-    /// Where it is reached; none for servers that everybody runs at an address of their own.
+    /// Where it is reached, `{region}` standing for the operator's region; none for servers that everybody runs at an
+    /// address of their own. In an adapter's hands: the address that the gateway calls.
     #[serde(default)]
     pub base_url: Option<String>,
     /// Environment variables that hold its key, the usual one first.
@@ -35,8 +36,27 @@ pub struct Descriptor {
     /// in, files leave it out. Read for Azure: `v1` (also where absent) or a date, each with URLs of its own.
     #[serde(default)]
     pub api_version: Option<String>,
+    /// Where it is reached in some regions, instead of `base_url` with its `{region}`.
+    #[serde(default)]
+    pub regional_urls: BTreeMap<String, String>,
+    /// Environment variables that hold its region, the usual one first.
+    #[serde(default)]
+    pub region_environment: Vec<String>,
+    /// Environment variables that hold its project, likewise.
+    #[serde(default)]
+    pub project_environment: Vec<String>,
+    /// The region that the operator chose (`providers.NAME.region`, else a variable): the process fills it in, files leave
+    /// it out.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// The project that the operator chose, likewise.
+    #[serde(default)]
+    pub project: Option<String>,
     /// How the key is sent.
     pub auth: Auth,
+    /// Whose chain of credentials finds one where no key is configured.
+    #[serde(default)]
+    pub chain: Option<ChainKind>,
     /// Whether it runs on the user's own machine: needs no key, costs nothing, is looked for at its address.
     #[serde(default)]
     pub local: bool,
@@ -69,6 +89,9 @@ pub struct Descriptor {
     /// What differs in calls that are neither chats nor embeddings.
     #[serde(default)]
     pub calls: BTreeMap<Operation, CallRules>,
+    /// Kinds whose rules hold here, too, for these models: they are the same models there. Their rules go first.
+    #[serde(default)]
+    pub inherits: BTreeMap<String, Vec<String>>,
     /// Rules for some of its models: each that matches applies, in order.
     #[serde(default)]
     pub model_rules: Vec<ModelRule>,
@@ -109,6 +132,18 @@ pub enum Auth {
     Header(String),
     /// Not at all.
     None,
+}
+
+/// Whose credentials are found, and renewed ahead of their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChainKind {
+    /// AWS's: keys that sign requests, version 4.
+    Aws,
+    /// Google's: tokens.
+    Google,
+    /// Microsoft Entra's: tokens.
+    Entra,
 }
 
 /// What a provider does with parameters, by their names in OpenAI's form.
@@ -269,6 +304,57 @@ pub enum Reasons {
 }
 
 impl Descriptor {
+    /// Puts the rules of the kinds that it inherits from before its own: what holds there for any model, here for the models
+    /// that it names.
+    pub fn inherit<'d>(&mut self, kind: impl Fn(&str) -> Option<&'d Descriptor>) {
+        let mut rules = Vec::new();
+        for (name, models) in std::mem::take(&mut self.inherits) {
+            let Some(kind) = kind(&name) else { continue };
+            rules.push(ModelRule {
+                models: models.clone(),
+                parameters: kind.parameters.clone(),
+                reasoning: Some(kind.reasoning.clone()),
+                messages: Some(kind.messages.clone()),
+                reasons: None,
+                while_reasoning: Parameters::default(),
+                output_limit: None,
+                facts: BTreeMap::new(),
+            });
+            rules.extend(kind.model_rules.iter().cloned().map(|mut rule| {
+                if rule.models.iter().any(|pattern| pattern == "*") {
+                    rule.models.clone_from(&models);
+                }
+                rule
+            }));
+        }
+        rules.append(&mut self.model_rules);
+        self.model_rules = rules;
+    }
+
+    /// Takes region and project from variables, where these are set.
+    pub fn place_by(&mut self, variable: impl Fn(&str) -> Option<String>) {
+        self.region = self.region_environment.iter().find_map(|name| variable(name));
+        self.project = self.project_environment.iter().find_map(|name| variable(name));
+    }
+
+    /// What it needs to be reached and nothing says: `region`, `project`.
+    pub fn lacks(&self) -> Option<&'static str> {
+        let texts = || self.base_url.iter().chain(self.paths.values());
+        let lacks =
+            |slot: &str, value: &Option<String>| value.is_none() && texts().any(|text| text.contains(slot));
+        match (lacks("{region}", &self.region), lacks("{project}", &self.project)) {
+            (true, _) => Some("region"),
+            (false, true) => Some("project"),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether the operator's region says where it is reached, or what is signed.
+    pub fn has_regions(&self) -> bool {
+        let slots = self.base_url.iter().chain(self.paths.values()).any(|text| text.contains("{region}"));
+        slots || !self.regional_urls.is_empty() || self.chain == Some(ChainKind::Aws)
+    }
+
     /// The rules for `model`, in order.
     pub fn rules<'d>(&'d self, model: &str) -> impl Iterator<Item = &'d ModelRule> + use<'d> {
         let model = model.to_owned();

@@ -43,6 +43,8 @@ pub enum ErrorKind {
 /// Whether and where another try can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
+    /// At the same target and at once: what was wrong has been replaced since.
+    AtOnce,
     /// At the same target, after a pause.
     Here,
     /// At another target only.

@@ -46,7 +46,7 @@ pub use section::keys::{Key, Limits, Role, SharedLimits, Team};
 pub use section::logging::{CallLog, LogContent, LogFormat, LogLevel, Logging};
 pub use section::models::{Model, Target};
 pub use section::prices::{Prices, UnknownPrice};
-pub use section::providers::Provider;
+pub use section::providers::{Credentials, Provider};
 pub use section::routing::{
     Affinity, Breaker, Degrade, DegradeTools, FailureClass, Fault, Hedge, OnClientGone, Retry, Strategy,
     Timeouts, UnsupportedParams,

@@ -186,6 +186,10 @@ fn complete_paths(config: &mut Config, folder: &Path) {
     for provider in config.providers.iter_mut().flat_map(|providers| providers.values_mut()) {
         let files = [&mut provider.ca_file, &mut provider.client_cert, &mut provider.client_key];
         files.into_iter().flatten().for_each(complete);
+        if let Some(credentials) = &mut provider.credentials {
+            let files = [&mut credentials.credentials_file, &mut credentials.federated_token_file];
+            files.into_iter().flatten().for_each(complete);
+        }
     }
 }
 

@@ -32,7 +32,6 @@ const OTHERS: &str = "write `ordered`, `weighted`, `cheapest`, `fastest` or `lea
 pub const UNSUPPORTED: &[Unsupported] = &[
     unsupported("backends", &[], REMOVE),
     unsupported("agents", &[], REMOVE),
-    unsupported("providers.*.region", &[], "remove it; write the region's `base_url`"),
     unsupported("models.*.strategy", &["ordered", "weighted", "cheapest", "fastest", "least-busy"], OTHERS),
     unsupported("models.*.auto", &[], REMOVE),
     unsupported("models.*.cache.mode", &["off", "false", "exact"], "write `exact`, or remove it"),

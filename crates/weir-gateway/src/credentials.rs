@@ -1,12 +1,43 @@
 //! Which of a provider's keys goes with the next attempt.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use weir_adapter::Credential;
+use weir_adapter::{Credential, Descriptor};
+use weir_config::Provider;
 
 use crate::routing::affinity::mix;
 use crate::routing::health::{Rests, TargetHealth};
+
+/// Where credentials come from that no file has: the process brings it, as it does I/O.
+pub trait Chains: Send + Sync {
+    /// The chain of a provider whose descriptor names one.
+    ///
+    /// # Errors
+    /// What to change in the provider's entry.
+    fn open(&self, descriptor: &Descriptor, entry: &Provider) -> Result<Arc<dyn Chain>, String>;
+}
+
+/// A chain of credentials: finds one, and renews it ahead of its end as long as somebody holds the chain.
+pub trait Chain: Send + Sync {
+    /// What authorizes; holds nothing before the first [`Chain::wait`].
+    fn credential(&self) -> Credential;
+
+    /// Whether it holds something that has not ended: true for ever once it was, unless renewal fails for long.
+    fn ready(&self) -> bool;
+
+    /// Which credential it holds: another number each time.
+    fn number(&self) -> u64;
+
+    /// The provider did not take this one: it has ended early, or was withdrawn. Whether another is, or will be, there.
+    fn refused(&self, number: u64) -> bool;
+
+    /// Waits until it is ready. However many wait, one asks.
+    fn wait(&self) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
+}
 
 /// A provider's keys, taken in turn. A dead or throttled one rests.
 #[derive(Debug)]

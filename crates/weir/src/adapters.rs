@@ -12,9 +12,11 @@ pub type MakeFront = fn() -> Arc<dyn Front>;
 pub const ADAPTERS: &[(&str, MakeAdapter)] = &[
     ("openai", weir_adapter_openai::adapter),
     ("anthropic", weir_adapter_anthropic::adapter),
+    ("bedrock", weir_adapter_bedrock::adapter),
     ("cohere", weir_adapter_cohere::adapter),
     ("gemini", weir_adapter_gemini::adapter),
     ("ollama", weir_adapter_ollama::adapter),
+    ("vertex", weir_adapter_vertex::adapter),
 ];
 
 /// Fronts by dialect.

@@ -126,7 +126,7 @@ impl Source {
     pub fn resolve(&self) -> Result<Resolved, Error> {
         let outside = Outside { environment: &self.environment, listen: self.listen };
         let loaded = weir_config::load(self.file.as_deref(), outside)?;
-        let registry = registry()?;
+        let registry = registry(&self.environment)?;
         let providers = providers(&loaded, &registry, &self.environment);
         let catalog = catalog(&loaded, &providers)?;
         Ok(Resolved { loaded, providers, registry, catalog })
@@ -378,11 +378,12 @@ pub fn with_cause(error: &dyn std::error::Error) -> Error {
 ///
 /// # Errors
 /// Data built into the binary that does not read.
-pub fn registry() -> Result<Registry, Error> {
+pub fn registry(environment: &Environment) -> Result<Registry, Error> {
     Ok(Registry {
-        descriptors: data::descriptors()?,
+        descriptors: data::descriptors_in(environment)?,
         adapters: ADAPTERS.iter().copied().collect(),
         in_process: std::iter::once(("demo", crate::demo::connect())).collect(),
+        chains: Some(Arc::new(crate::identity::Identities::new(environment.clone()))),
     })
 }
 
@@ -411,7 +412,9 @@ fn providers(
     let variables: Vec<(&str, Vec<&str>)> = registry
         .descriptors
         .values()
-        .filter(|descriptor| !descriptor.local && descriptor.base_url.is_some())
+        .filter(|descriptor| !descriptor.local)
+        // What needs a region can't be found by its key alone.
+        .filter(|descriptor| descriptor.base_url.is_some() && descriptor.lacks().is_none())
         .filter(|descriptor| !descriptor.environment.is_empty())
         .map(|descriptor| {
             (descriptor.name.as_str(), descriptor.environment.iter().map(String::as_str).collect())

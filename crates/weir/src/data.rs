@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
 use weir_adapter::Descriptor;
 use weir_catalog::{Catalog, ModelFile};
-use weir_config::{ConfigError, yaml};
+use weir_config::{ConfigError, Environment, yaml};
 
 static PROVIDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../config/providers");
 static MODELS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../config/models");
@@ -15,7 +15,11 @@ static MODELS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../config/mod
 /// # Errors
 /// A file that does not read; a test reads each.
 pub fn descriptors() -> Result<IndexMap<String, Descriptor>, ConfigError> {
-    let files: Vec<Descriptor> = parse(&PROVIDERS)?;
+    let mut files: Vec<Descriptor> = parse(&PROVIDERS)?;
+    let plain: Vec<Descriptor> = files.iter().filter(|file| file.inherits.is_empty()).cloned().collect();
+    for file in &mut files {
+        file.inherit(|name| plain.iter().find(|other| other.name == name));
+    }
     Ok(files.into_iter().map(|descriptor| (descriptor.name.clone(), descriptor)).collect())
 }
 
@@ -52,6 +56,18 @@ fn parse<T: DeserializeOwned>(folder: &'static Dir<'static>) -> Result<Vec<T>, C
 
 fn parse_file<T: DeserializeOwned>(file: &File<'_>) -> Result<T, ConfigError> {
     yaml::parse(file.contents_utf8().unwrap_or_default(), &file.path().display().to_string())
+}
+
+/// The same with regions and projects that the environment has.
+///
+/// # Errors
+/// As [`descriptors`].
+pub fn descriptors_in(environment: &Environment) -> Result<IndexMap<String, Descriptor>, ConfigError> {
+    let mut descriptors = descriptors()?;
+    for descriptor in descriptors.values_mut() {
+        descriptor.place_by(|name| environment.get_filled(name).map(str::to_owned));
+    }
+    Ok(descriptors)
 }
 
 fn yaml_files(folder: &'static Dir<'static>) -> impl Iterator<Item = &'static File<'static>> {

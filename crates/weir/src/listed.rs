@@ -50,6 +50,9 @@ pub async fn ask_regularly(app: Arc<App>) {
 /// Why it does not say, for the terminal.
 pub async fn ask(provider: &Provider) -> Result<Vec<String>, String> {
     let mut request = provider.adapter.list_models().ok_or("has no list of models to ask for")?;
+    if let Some(chain) = provider.chain.as_ref().filter(|chain| !chain.ready()) {
+        chain.wait().await?;
+    }
     let key = provider.credentials.get(0);
     provider.adapter.authorize(&mut request, key, SystemTime::now()).map_err(|error| error.to_string())?;
     for (name, value) in &provider.headers {

@@ -17,6 +17,7 @@ mod demo;
 mod extract;
 mod handlers;
 mod idempotency;
+mod identity;
 mod listed;
 mod live;
 mod otlp;

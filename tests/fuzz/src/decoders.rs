@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use bytes::BytesMut;
 use weir_adapter::testkit::{Whole, stream};
 use weir_adapter::{Adapter, Operation, ReplyForm, Request};
+use weir_wire::framing::eventstream;
 
 use crate::dialects::{FRONTS, PROVIDERS, chosen, cuts, is_json};
 
@@ -26,6 +27,24 @@ pub(crate) fn cohere(input: &[u8]) {
 
 pub(crate) fn ollama(input: &[u8]) {
     replies(&[5], input);
+}
+
+/// Bytes as they are hardly ever keep a checksum, so they are also taken for frames, each line one: the name of an event or
+/// an exception, a blank, its payload.
+pub(crate) fn bedrock(input: &[u8]) {
+    replies(&[6], input);
+    let (choice, body) = chosen(input);
+    let mut framed = BytesMut::new();
+    for line in body.split(|byte| *byte == b'\n') {
+        let (name, payload) = line.split_at(line.iter().position(|byte| *byte == b' ').unwrap_or(0));
+        let name = std::str::from_utf8(name).unwrap_or_default();
+        let (kind, named) = match name.ends_with("Exception") {
+            true => ("exception", ":exception-type"),
+            false => ("event", ":event-type"),
+        };
+        eventstream::write(&mut framed, &[(":message-type", kind), (named, name)], payload.trim_ascii());
+    }
+    reply(PROVIDERS[6].adapter.as_ref(), &REQUESTS[choice % REQUESTS.len()], &framed, choice >> 3);
 }
 
 /// A plain request of each client dialect, whole and streamed.

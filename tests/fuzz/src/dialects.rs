@@ -26,6 +26,9 @@ pub(crate) static PROVIDERS: LazyLock<Vec<Provider>> = LazyLock::new(|| {
         provider!("gemini", weir_adapter_gemini::adapter, "gemini"),
         provider!("cohere", weir_adapter_cohere::adapter, "cohere"),
         provider!("ollama", weir_adapter_ollama::adapter, "ollama"),
+        provider!("bedrock", weir_adapter_bedrock::adapter, "bedrock"),
+        // Its models speak Gemini's, but for Claude.
+        provider!("gemini", weir_adapter_vertex::adapter, "vertex"),
     ]
 });
 

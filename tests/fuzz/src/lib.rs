@@ -25,6 +25,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("decoder_gemini", decoders::gemini),
     ("decoder_cohere", decoders::cohere),
     ("decoder_ollama", decoders::ollama),
+    ("decoder_bedrock", decoders::bedrock),
 ];
 
 /// Runs the target of that name.

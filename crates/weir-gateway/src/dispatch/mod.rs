@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
-use weir_adapter::{ProviderError, ReplyForm, WireBody};
+use weir_adapter::{ErrorKind, ProviderError, ReplyForm, Retry, WireBody};
 use weir_catalog::ServiceTier;
 use weir_ledger::{Room, State};
 use weir_wire::openai;
@@ -28,6 +28,7 @@ use crate::layers::encode::Encoded;
 use crate::meter::{Form, Meter, Patience};
 use crate::purse::Watch;
 use crate::reply::{Outcome, Reply};
+use crate::snapshot::Provider;
 use crate::upstream::AnswerBody;
 use account::{Account, Terms};
 
@@ -134,15 +135,16 @@ async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply,
     let attempt = &encoded.attempt;
     let (call, target, timeouts) = (attempt.call.clone(), attempt.target.clone(), attempt.route.timeouts);
     let fail = |error: AttemptError| (error, None);
-    let now = SystemTime::now();
     let provider = &target.provider;
+    let deadline = call.progress.lock().deadline.unwrap_or_else(|| call.started + timeouts.total);
+    let limits = Limits { deadline, total: deadline - call.started, cut: call.snapshot.cut.clone() };
+    let number = credential(provider, &limits, timeouts.first_byte).await.map_err(fail)?;
+    let now = SystemTime::now();
     provider
         .adapter
         .authorize(&mut encoded.wire, &encoded.credential, now)
         .map_err(|_| fail(AttemptError::Internal("credential")))?;
     own_headers(&mut encoded);
-    let deadline = call.progress.lock().deadline.unwrap_or_else(|| call.started + timeouts.total);
-    let limits = Limits { deadline, total: deadline - call.started, cut: call.snapshot.cut.clone() };
     // The head of an answer to a form comes when its last byte has gone: at the client's pace.
     let patience = match encoded.wire.body {
         WireBody::Stream(_) => limits.total,
@@ -166,7 +168,7 @@ async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply,
     account.upstream_status = Some(answer.status.as_u16());
     account.upstream_request_id = request_id(&answer.headers);
     if call.request.verbatim.is_some() && !answer.status.is_success() {
-        return units::refused(&call, &target, answer, account, timeouts, &limits).await;
+        return units::refused(&call, &target, number, answer, account, timeouts, &limits).await;
     }
     if !answer.status.is_success() {
         // The status says enough: a body that does not come is an empty one.
@@ -175,6 +177,11 @@ async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply,
         let body = body.ok().and_then(Result::ok).unwrap_or_default();
         let mut error = provider.adapter.error(answer.status, &answer.headers, &body);
         error.asked_to_wait(&answer.headers, now);
+        if provider.adapter.credential_ended(answer.status, &answer.headers, &body)
+            && provider.chain.as_ref().is_some_and(|chain| chain.refused(number))
+        {
+            error.retry = Retry::AtOnce;
+        }
         return Err(fail(error.into()));
     }
     if answer.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
@@ -185,7 +192,7 @@ async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply,
     if call.request.operation.has_units() || call.request.verbatim.is_some() {
         return units::answered(&call, &target, answer, account, timeouts, &limits).await;
     }
-    let form = provider.adapter.reply_form(&call.request);
+    let form = provider.adapter.reply_form_of(&call.request, &target.model);
     if call.request.peek().stream && !is_json(&answer.headers) {
         return stream(&call, answer.body, form, account, timeouts, &limits).await;
     }
@@ -198,6 +205,19 @@ async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply,
         return Err(fail(not_streamed(form, &body)));
     }
     whole(&call, body, form, account).map_err(fail)
+}
+
+/// Waits until the provider's chain of credentials, where it has one, holds one; says which.
+async fn credential(provider: &Provider, limits: &Limits, patience: Duration) -> Result<u64, AttemptError> {
+    let Some(chain) = &provider.chain else { return Ok(0) };
+    if !chain.ready() {
+        limits.within(patience, Wait::FirstByte, chain.wait()).await?.map_err(|why| {
+            // Another provider may have one. Why is for the log only.
+            tracing::warn!(target.provider = %provider.name, why, "no credential for a provider");
+            ProviderError::reported(ErrorKind::Auth, 502, "weir found no credential for the provider")
+        })?;
+    }
+    Ok(chain.number())
 }
 
 /// The deadline of the whole call, over each single wait.

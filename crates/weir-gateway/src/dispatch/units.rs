@@ -128,6 +128,7 @@ fn whole(
 pub(super) async fn refused(
     call: &Call,
     target: &Target,
+    credential: u64,
     answer: Answer,
     account: &mut Account,
     timeouts: Timeouts,
@@ -137,6 +138,12 @@ pub(super) async fn refused(
     let patience = timeouts.first_token.min(ERROR_PATIENCE);
     let body = limits.within(patience, Wait::FirstToken, read(answer.body, MAX_ERROR, true)).await;
     let body = body.ok().and_then(Result::ok).unwrap_or_default();
+    if let Some(chain) = &target.provider.chain
+        && target.provider.adapter.credential_ended(status, &headers, &body)
+    {
+        // The next call has another.
+        chain.refused(credential);
+    }
     let error = target.provider.adapter.error(status, &headers, &body);
     let mut outcome = account.fail(&AttemptError::Provider(error), None);
     if !status.is_server_error() && status != http::StatusCode::TOO_MANY_REQUESTS {

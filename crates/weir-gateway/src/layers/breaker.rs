@@ -10,6 +10,7 @@ use weir_config::Strategy;
 use weir_ledger::State;
 use weir_wire::Class;
 
+use super::failover::at_once;
 use super::{Future, take_ready};
 use crate::call::Attempt;
 use crate::dispatch::Failed;
@@ -164,8 +165,8 @@ impl Watch {
         let Some(settings) = self.settings else { return };
         let health = self.target.health.clone();
         match &failed.error {
-            // Connections that are kept are closed at times: that tells nothing.
-            AttemptError::Unreachable { stale: true, .. } => {}
+            // Connections that are kept are closed at times, and credentials end: that tells nothing.
+            error if at_once(error) => {}
             AttemptError::Unreachable { .. } => self.fail(now),
             AttemptError::TimedOut(wait, limit) if *wait != Wait::Total => {
                 health.streamed(*limit, None, now);

@@ -204,12 +204,8 @@ impl<'c> Tour<'c> {
             return;
         }
         note(self.call, target, &failed);
-        if matches!(failed.error, AttemptError::Unreachable { stale: true, .. })
-            && at < 64
-            && self.fresh & 1 << at == 0
-            && !self.call.request.is_spent()
-        {
-            // No fault of the target's: it is asked at once, over a connection that nobody has kept.
+        if at_once(&failed.error) && at < 64 && self.fresh & 1 << at == 0 && !self.call.request.is_spent() {
+            // No fault of the target's: it is asked at once, over a connection that nobody has kept, with what its credential is now.
             self.fresh |= 1 << at;
             self.ahead.push(at);
             self.failure = Some((failed.error, at));
@@ -279,6 +275,15 @@ fn suggest(call: &Call, error: &mut AttemptError) {
             error.error.message =
                 format!("{}; did you mean {}?", error.error.message.trim_end_matches('.'), list.join(", "));
         }
+    }
+}
+
+/// Whether what went wrong is over: a connection that was kept too long, a credential that has been replaced.
+pub(super) fn at_once(error: &AttemptError) -> bool {
+    match error {
+        AttemptError::Unreachable { stale, .. } => *stale,
+        AttemptError::Provider(error) => error.retry == Retry::AtOnce,
+        _ => false,
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use indexmap::IndexMap;
 use parking_lot::RwLock;
+use weir_adapter::descriptor::ChainKind;
 use weir_adapter::{Credential, Descriptor};
 use weir_catalog::Catalog;
 use weir_config::{Config, KeyPath, Problem};
@@ -14,7 +15,7 @@ use weir_ledger::key::KeyHash;
 
 use super::{Keys, MakeAdapter, Provider, Route, Settings, Snapshot, Target, Traits};
 use crate::call::Caller;
-use crate::credentials::Credentials;
+use crate::credentials::{Chain, Chains, Credentials};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::routing::health::Book;
@@ -48,6 +49,8 @@ pub struct Registry {
     pub adapters: HashMap<&'static str, MakeAdapter>,
     /// Kinds that are served in this very process.
     pub in_process: HashMap<&'static str, InProcess>,
+    /// Credentials that no file has.
+    pub chains: Option<Arc<dyn Chains>>,
 }
 
 /// Everything that is wrong.
@@ -213,17 +216,25 @@ fn provider(
         ));
         return None;
     };
-    let Some(base_url) =
-        entry.base_url.as_ref().map(|url| url.as_str().to_owned()).or_else(|| descriptor.base_url.clone())
-    else {
-        problems.push(Problem::at(
-            at("base_url"),
-            format!("`{kind}` needs a `base_url`: it has no address of its own"),
-        ));
-        return None;
-    };
     let mut descriptor = descriptor.clone();
+    if entry.region.is_some() && !descriptor.has_regions() {
+        problems.push(Problem::at(at("region"), format!("`{kind}` has no regions; remove it")));
+        return None;
+    }
+    let project_in_path = descriptor.paths.values().any(|path| path.contains("{project}"));
     descriptor.api_version.clone_from(&entry.api_version);
+    descriptor.region = entry.region.clone().or(descriptor.region);
+    descriptor.project = entry.project.clone().or(descriptor.project);
+    let base_url = base_url(entry, &descriptor)
+        .map_err(|(key, why)| problems.push(Problem::at(at(key), format!("`{kind}` {why}"))))
+        .ok()?;
+    place(&mut descriptor)
+        .map_err(|key| problems.push(Problem::at(at(key), format!("`{kind}` needs a `{key}`"))))
+        .ok()?;
+    descriptor.base_url = Some(base_url.clone());
+    let chain = chain(parts, entry, &descriptor)
+        .map_err(|(key, why)| problems.push(Problem::at(at(key), format!("`{kind}` {why}"))))
+        .ok()?;
     let config = UpstreamConfig {
         base_url,
         connect_timeout,
@@ -239,14 +250,16 @@ fn provider(
     let upstream = Upstream::new(config)
         .map_err(|error| problems.push(Problem::at(at("base_url"), error.to_string())))
         .ok()?;
-    let headers = headers(entry, &descriptor, &at("headers"), problems)?;
+    let header_project = entry.project.as_deref().filter(|_| !project_in_path);
+    let headers = headers(entry, header_project, &descriptor, &at("headers"), problems)?;
     Some(Arc::new(Provider {
         name: name.into(),
         kind: kind.into(),
         adapter: make(descriptor.clone()),
         descriptor,
         upstream,
-        credentials: credentials(entry),
+        credentials: credentials(entry, chain.as_deref()),
+        chain,
         health: Book::default(),
         headers,
         entry: entry.clone(),
@@ -263,24 +276,84 @@ fn connect_timeout(config: &Config, provider: &str) -> Duration {
     own.unwrap_or_else(|| weir_config::Timeouts::default().connect.get())
 }
 
-fn credentials(entry: &weir_config::Provider) -> Credentials {
+/// Where the provider is reached; else the key that is missing, and why it is needed.
+fn base_url(
+    entry: &weir_config::Provider,
+    descriptor: &Descriptor,
+) -> Result<String, (&'static str, &'static str)> {
+    if let Some(url) = &entry.base_url {
+        return Ok(url.as_str().to_owned());
+    }
+    if let Some(url) = descriptor.region.as_ref().and_then(|region| descriptor.regional_urls.get(region)) {
+        return Ok(url.clone());
+    }
+    let url = descriptor.base_url.as_deref();
+    let url = url.ok_or(("base_url", "needs a `base_url`: it has no address of its own"))?;
+    match (url.contains("{region}"), &descriptor.region) {
+        (false, _) => Ok(url.to_owned()),
+        (true, Some(region)) => Ok(url.replace("{region}", region)),
+        (true, None) => Err(("region", "needs a `region`, or a `base_url`")),
+    }
+}
+
+/// Puts region and project into the paths; else the key that is missing.
+fn place(descriptor: &mut Descriptor) -> Result<(), &'static str> {
+    for (key, value) in [("region", &descriptor.region), ("project", &descriptor.project)] {
+        let slot = format!("{{{key}}}");
+        for path in descriptor.paths.values_mut().filter(|path| path.contains(&slot)) {
+            *path = path.replace(&slot, value.as_deref().ok_or(key)?);
+        }
+    }
+    Ok(())
+}
+
+/// What finds the provider's credential, where it has no key and its kind has such a chain.
+fn chain(
+    parts: &Parts<'_>,
+    entry: &weir_config::Provider,
+    descriptor: &Descriptor,
+) -> Result<Option<Arc<dyn Chain>>, (&'static str, String)> {
+    let keyed = entry.keys().next().is_some();
+    if entry.credentials.is_some() {
+        if descriptor.chain.is_none() {
+            return Err(("credentials", "takes an `api_key`; remove `credentials`".to_owned()));
+        }
+        if keyed {
+            return Err(("credentials", "takes `api_key` or `credentials`; remove one of them".to_owned()));
+        }
+    }
+    let (None, Some(_), Some(chains)) = (keyed.then_some(()), descriptor.chain, &parts.registry.chains)
+    else {
+        return Ok(None);
+    };
+    if descriptor.chain == Some(ChainKind::Aws) && descriptor.region.is_none() {
+        return Err(("region", "signs for a region: set `region`, or an `api_key`".to_owned()));
+    }
+    chains.open(descriptor, entry).map(Some).map_err(|why| ("credentials", why))
+}
+
+/// The keys as written; without any, what the chain finds.
+fn credentials(entry: &weir_config::Provider, chain: Option<&dyn Chain>) -> Credentials {
+    if let Some(chain) = chain {
+        return Credentials::new(vec![chain.credential()]);
+    }
     let keys: Vec<&weir_config::Secret> = entry.keys().collect();
     let name =
         |index: usize| if keys.len() == 1 { "api_key".to_owned() } else { format!("api_keys[{index}]") };
-    Credentials::new(
-        keys.iter().enumerate().map(|(index, key)| Credential::new(name(index), key.expose())).collect(),
-    )
+    let keys = keys.iter().enumerate().map(|(index, key)| Credential::new(name(index), key.expose()));
+    Credentials::new(keys.collect())
 }
 
 fn headers(
     entry: &weir_config::Provider,
+    project: Option<&str>,
     descriptor: &Descriptor,
     at: &KeyPath,
     problems: &mut Vec<Problem>,
 ) -> Option<Vec<(HeaderName, HeaderValue)>> {
     let fixed = descriptor.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let organization = entry.organization.iter().map(|value| ("openai-organization", value.as_str()));
-    let project = entry.project.iter().map(|value| ("openai-project", value.as_str()));
+    let project = project.map(|value| ("openai-project", value)).into_iter();
     let own = entry.headers.iter().map(|(name, value)| (name.as_str(), value.expose()));
     let mut headers = Vec::new();
     for (name, value) in fixed.chain(organization).chain(project).chain(own) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use weir_adapter::{Adapter, Descriptor};
 
-use crate::credentials::Credentials;
+use crate::credentials::{Chain, Credentials};
 use crate::routing::health::Book;
 use crate::upstream::Upstream;
 
@@ -23,6 +23,8 @@ pub struct Provider {
     pub upstream: Upstream,
     /// Its keys.
     pub credentials: Credentials,
+    /// What finds and renews its credential, where that is no key.
+    pub chain: Option<Arc<dyn Chain>>,
     /// How each of its models does.
     pub health: Book,
     /// Headers that go with each request.

@@ -48,7 +48,35 @@ pub async fn run(
     }
 }
 
-type Reached = (Arc<str>, Result<usize, String>);
+type Reached = (Arc<str>, Result<Live, String>);
+
+/// What a provider showed.
+pub(super) enum Live {
+    /// It answered, with so many models.
+    Lists(usize),
+    /// It has no list to ask for; what authorizes weir there was found.
+    Credential,
+    /// It has no list to ask for: there is no question that costs nothing.
+    Unasked,
+}
+
+impl Live {
+    /// In words.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Live::Lists(models) => format!("answers, lists {models} models"),
+            Live::Credential => "has no list of models to ask for; its credential is found".to_owned(),
+            Live::Unasked => "has no list of models to ask for".to_owned(),
+        }
+    }
+
+    fn models(&self) -> Option<usize> {
+        match self {
+            Live::Lists(models) => Some(*models),
+            _ => None,
+        }
+    }
+}
 
 /// Asks each provider for the list of its models: the cheapest question that needs the key.
 async fn reach(snapshot: &Snapshot) -> Vec<Reached> {
@@ -59,15 +87,22 @@ async fn reach(snapshot: &Snapshot) -> Vec<Reached> {
     reached
 }
 
-pub(super) async fn reach_one(provider: &Provider) -> Result<usize, String> {
+pub(super) async fn reach_one(provider: &Provider) -> Result<Live, String> {
     if !provider.credentials.any()
         && provider.descriptor.auth != weir_adapter::descriptor::Auth::None
         && !provider.descriptor.local
     {
         return Err(format!("has no key; set `providers.{}.api_key`", provider.name));
     }
-    match tokio::time::timeout(Duration::from_secs(15), listed::ask(provider)).await {
-        Ok(answer) => answer.map(|ids| ids.len()),
+    let asked = async {
+        match (provider.adapter.list_models(), &provider.chain) {
+            (Some(_), _) => listed::ask(provider).await.map(|ids| Live::Lists(ids.len())),
+            (None, Some(chain)) => chain.wait().await.map(|()| Live::Credential),
+            (None, None) => Ok(Live::Unasked),
+        }
+    };
+    match tokio::time::timeout(Duration::from_secs(15), asked).await {
+        Ok(answer) => answer,
         Err(_) => Err("does not answer within 15s".to_owned()),
     }
 }
@@ -92,7 +127,7 @@ fn summary(snapshot: &Snapshot, found: &[(String, Found)], reached: &[Reached]) 
         .filter_map(|(name, found)| {
             let provider = snapshot.providers.get(name.as_str())?;
             let live = reached.iter().find(|(reached, _)| *reached == provider.name).map(|(_, result)| match result {
-                Ok(models) => json!({ "ok": true, "models": models }),
+                Ok(live) => json!({ "ok": true, "models": live.models() }),
                 Err(why) => json!({ "ok": false, "error": why }),
             });
             Some(json!({ "name": name, "kind": &*provider.kind, "origin": origin(found), "models": snapshot.catalog.models_of(&provider.kind).count(), "live": live }))
@@ -118,7 +153,7 @@ fn print(
         let provider = snapshot.providers.get(name.as_str())?;
         let live = match reached.iter().find(|(reached, _)| *reached == provider.name) {
             None => String::new(),
-            Some((_, Ok(models))) => format!("answers, lists {models} models"),
+            Some((_, Ok(live))) => live.told(),
             Some((_, Err(why))) => why.clone(),
         };
         let models = snapshot.catalog.models_of(&provider.kind).count().to_string();

@@ -92,7 +92,7 @@ async fn examine_providers(snapshot: &Snapshot, findings: &mut Vec<Finding>) {
     for provider in snapshot.providers.values() {
         let what = format!("provider {}", provider.name);
         findings.push(match check::reach_one(provider).await {
-            Ok(models) => ok(&what, format!("answers, lists {models} models")),
+            Ok(live) => ok(&what, live.told()),
             Err(why) => Finding {
                 what,
                 state: State::Warning,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use weir_adapter::Descriptor;
-use weir_adapter::descriptor::{Auth, Evidence};
+use weir_adapter::descriptor::{Auth, ChainKind, Evidence};
 
 use super::{CommandError, Output};
 use crate::data;
@@ -48,6 +48,12 @@ fn row(page: &mut String, kind: &Descriptor, models: usize) {
         Auth::Bearer => "bearer".to_owned(),
         Auth::Header(name) => format!("`{name}`"),
         Auth::None => "none".to_owned(),
+    };
+    let key = match kind.chain {
+        None => key,
+        Some(ChainKind::Aws) => format!("{key}, or AWS's chain"),
+        Some(ChainKind::Google) => format!("{key}, or Google's chain"),
+        Some(ChainKind::Entra) => format!("{key}, or Microsoft Entra"),
     };
     let operations: Vec<String> = kind.operations.iter().map(ToString::to_string).collect();
     let variables: Vec<String> = kind.environment.iter().map(|name| format!("`{name}`")).collect();

@@ -20,6 +20,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("weir-adapter-gemini", &["weir-wire", "weir-adapter"]),
     ("weir-adapter-cohere", &["weir-wire", "weir-adapter"]),
     ("weir-adapter-ollama", &["weir-wire", "weir-adapter"]),
+    ("weir-adapter-bedrock", &["weir-wire", "weir-adapter"]),
+    // Two dialects at one provider.
+    ("weir-adapter-vertex", &["weir-wire", "weir-adapter", "weir-adapter-anthropic", "weir-adapter-gemini"]),
     ("weir-gateway", &["weir-wire", "weir-catalog", "weir-ledger", "weir-config", "weir-adapter"]),
     ("weir-redis", &["weir-gateway"]),
     ("weir-sim", &[]),
@@ -36,6 +39,10 @@ const ONLY: &[(&str, &[&str])] = &[
     ("axum", &["weir"]),
     ("redis", &["weir-redis"]),
     ("clap", &["weir", "weir-tools"]),
+    // It reads files and variables, and asks other hosts.
+    ("reqsign-core", &["weir"]),
+    ("reqsign-aws-v4", &["weir"]),
+    ("reqsign-google", &["weir"]),
     ("reqwest", &["weir", "weir-tools", "weir-e2e"]),
 ];
 
@@ -62,6 +69,8 @@ const PURE: &[&str] = &[
     "weir-adapter-gemini",
     "weir-adapter-cohere",
     "weir-adapter-ollama",
+    "weir-adapter-bedrock",
+    "weir-adapter-vertex",
 ];
 
 /// Each crate of the workspace with the names of its dependencies, without those of its tests.

@@ -94,6 +94,8 @@ const ADAPTERS: &[&str] = &[
     "crates/weir-adapter-gemini/src",
     "crates/weir-adapter-cohere/src",
     "crates/weir-adapter-ollama/src",
+    "crates/weir-adapter-bedrock/src",
+    "crates/weir-adapter-vertex/src",
 ];
 
 #[test]

@@ -13,15 +13,15 @@ fn tools() -> Value {
 
 /// What a client has of an answer, whole or streamed.
 #[derive(Debug, Default, PartialEq)]
-struct Seen {
-    text: String,
+pub(super) struct Seen {
+    pub(super) text: String,
     reasoning: String,
     calls: Vec<(String, String, String)>,
-    finish: String,
+    pub(super) finish: String,
     usage: (u64, u64),
 }
 
-fn seen(answer: &Answer, stream: bool) -> Seen {
+pub(super) fn seen(answer: &Answer, stream: bool) -> Seen {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let mut seen = Seen::default();
     let bodies = if stream { answer.chunks() } else { vec![answer.json()] };
@@ -90,7 +90,7 @@ fn unless_whole(mut body: Value, stream: bool) -> Value {
 }
 
 /// What every dialect must carry between OpenAI's chat and its provider, and back.
-async fn carries(bench: &Bench, model: &str) {
+pub(super) async fn carries(bench: &Bench, model: &str) {
     for stream in [false, true] {
         for (words, calls) in
             [("tool_calls=1", 1), ("tool_calls=3+hard_args", 3), ("tool_calls=2+text_tool", 2)]
@@ -122,13 +122,13 @@ async fn carries(bench: &Bench, model: &str) {
 }
 
 /// Failures before an answer, and within one that has begun.
-async fn fails(bench: &Bench, model: &str) {
+pub(super) async fn fails(bench: &Bench, model: &str) {
     for (words, status) in [("status=429", 429), ("status=400", 400), ("status=401", 502), ("garble", 502)] {
         let answer = bench.chat(model, &format!("x [[sim:{words}]]"), false).await;
         assert_eq!(answer.status, status, "{words}: {}", answer.text());
     }
-    let broken = bench.chat(model, "x [[sim:len=40+gap=30ms+error_event_at=4]]", true).await;
-    assert_eq!(broken.status, 200);
+    let broken = bench.chat(model, "x [[sim:len=40+gap=30ms+error_event_at=8]]", true).await;
+    assert_eq!(broken.status, 200, "{}", broken.text());
     assert!(broken.text().contains("\"error\""), "{}", broken.text());
     assert!(!broken.finished(), "{}", broken.text());
     let early = bench.chat(model, "x [[sim:error_event_at=0]]", true).await;
@@ -159,4 +159,116 @@ async fn ollamas_own_api_is_reached_from_every_front() {
     let (_, attempts) = bench.rows().await;
     assert!(attempts.iter().all(|attempt| attempt.provider == "ollama"));
     bench.audit(&[]).await;
+}
+
+// === Bedrock ===
+
+/// AWS's own example of a pair of keys, which the simulator knows.
+const AWS: [(&str, &str); 5] = [
+    ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
+    ("AWS_SESSION_TOKEN", "a session's token"),
+    ("AWS_EC2_METADATA_DISABLED", "true"),
+    ("AWS_CONFIG_FILE", "/nowhere"),
+];
+
+async fn bedrock(more: &str, environment: &[(&str, &str)]) -> Bench {
+    let mut bench =
+        Bench::prepare(&format!("  bedrock: {{ base_url: \"{{sim}}\", region: us-east-1{more} }}\n"), None)
+            .await;
+    for (name, value) in environment {
+        bench.weir.set_env(name, value);
+    }
+    bench.weir.run().await;
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bedrock_is_signed_for_by_awss_chain_and_reached_from_every_front() {
+    let bench = bedrock("", &AWS).await;
+    let model = "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+    carries(&bench, model).await;
+    fails(&bench, model).await;
+    // Keys that sign stand nowhere but in the signature.
+    let seen = bench.sim.state.captured();
+    let signed = seen.iter().filter(|one| one.path.contains("%3A0/converse"));
+    let authorization = |one: &weir_sim::Captured| {
+        one.headers.iter().find(|(name, _)| name == "authorization").map(|(_, value)| value.clone())
+    };
+    let all: Vec<String> = signed.filter_map(authorization).collect();
+    assert!(
+        !all.is_empty() && all.iter().all(|one| one.contains("/us-east-1/bedrock/aws4_request")),
+        "{all:?}"
+    );
+    bench.audit(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bedrock_keeps_reasoning_and_caches() {
+    let bench = bedrock("", &AWS).await;
+    let model = "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+    for stream in [false, true] {
+        for words in ["reasoning", "reasoning+tool_calls=2+text_tool", "reasoning+redacted"] {
+            let user = json!({"role": "user", "content": format!("How is the weather? [[sim:{words}]]")});
+            let ask = |messages: &Value| {
+                json!({"model": model, "max_tokens": 3000, "stream": stream,
+                "thinking": {"type": "enabled", "budget_tokens": 1024}, "messages": messages,
+                "tools": [{"name": "weather", "input_schema": tools()[0]["function"]["parameters"]}]})
+            };
+            let answer = bench.post("/v1/messages", &ask(&json!([user]))).await;
+            let content = super::thinking::blocks(&answer, stream);
+            assert!(content.len() > 1, "{words}: {content:?}");
+            let results: Vec<Value> = content
+                .iter()
+                .filter(|block| block["type"] == "tool_use")
+                .map(|call| json!({"type": "tool_result", "tool_use_id": call["id"], "content": "sunny, 21 °C"}))
+                .collect();
+            let messages = json!([user, {"role": "assistant", "content": content}, {"role": "user", "content": results}]);
+            let mut altered = messages.clone();
+            let answer = bench.post("/v1/messages", &ask(&messages)).await;
+            let content = super::thinking::blocks(&answer, stream);
+            let text: String = content.iter().filter_map(|block| block["text"].as_str()).collect();
+            assert!(text.contains("sunny"), "{words}, {stream}: {content:?}");
+            // A signature that is not the provider's is refused, so the good one came through untouched.
+            if words != "reasoning+redacted" {
+                assert!(super::thinking::alter(&mut altered[1]["content"][0]), "{words}: {altered}");
+                let refused = bench.post("/v1/messages", &ask(&altered)).await;
+                assert_eq!(refused.status, 400, "{words}: {}", refused.text());
+            }
+        }
+    }
+    let long = "A rule of the house. ".repeat(200);
+    let body = json!({"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": "Hi"}],
+        "system": [{"type": "text", "text": long, "cache_control": {"type": "ephemeral"}}]});
+    for (written, read) in [(true, false), (false, true)] {
+        let usage = bench.post("/v1/messages", &body).await.json()["usage"].clone();
+        let count = |name: &str| usage[name].as_u64().unwrap_or(0) > 100;
+        assert_eq!(
+            (count("cache_creation_input_tokens"), count("cache_read_input_tokens")),
+            (written, read),
+            "{usage}"
+        );
+    }
+    bench.audit(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bedrock_takes_a_bearer_key_and_says_where_no_credential_is_found() {
+    let bench = bedrock(", api_key: a-bedrock-key", &[]).await;
+    let said = seen(&bench.chat("bedrock/amazon.nova-lite-v1:0", "Hello", true).await, true);
+    assert_eq!(said.finish, "stop");
+    let sent = &bench.sim.state.captured()[0];
+    assert!(
+        sent.headers.contains(&("authorization".to_owned(), "Bearer a-bedrock-key".to_owned())),
+        "{sent:?}"
+    );
+    let none = [
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+        ("AWS_CONFIG_FILE", "/nowhere"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/nowhere"),
+    ];
+    let bench = bedrock("", &none).await;
+    let answer = bench.chat("bedrock/amazon.nova-lite-v1:0", "Hello", false).await;
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    assert!(answer.text().contains("found no credential"), "{}", answer.text());
 }

@@ -58,6 +58,7 @@ impl Inside {
             ours
         });
         let registry = Registry {
+            chains: None,
             descriptors: descriptors.into_iter().map(|one| (one.name.clone(), one)).collect(),
             adapters: HashMap::from([
                 ("openai", openai),

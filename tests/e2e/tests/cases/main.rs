@@ -25,6 +25,7 @@ mod failover;
 mod handover;
 mod hedging;
 mod idempotency;
+mod identities;
 mod inside;
 mod invoice;
 mod kills;

@@ -82,7 +82,7 @@ fn chat_message(answer: &Answer, stream: bool) -> Value {
 }
 
 /// Changes the first signature in a message, wherever it stands.
-fn alter(value: &mut Value) -> bool {
+pub(super) fn alter(value: &mut Value) -> bool {
     match value {
         Value::Object(fields) => fields.iter_mut().any(|(name, value)| match value {
             Value::String(text) if text.starts_with("weir:") => alter_inside(text),
@@ -175,7 +175,7 @@ fn messages_body(model: &str, stream: bool, messages: &[Value]) -> Value {
 }
 
 /// The content blocks as a client keeps them.
-fn blocks(answer: &Answer, stream: bool) -> Vec<Value> {
+pub(super) fn blocks(answer: &Answer, stream: bool) -> Vec<Value> {
     assert_eq!(answer.status, 200, "{}", answer.text());
     if !stream {
         return answer.json()["content"].as_array().unwrap().clone();

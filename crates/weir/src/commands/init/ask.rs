@@ -33,7 +33,10 @@ fn ask_providers(
     descriptors: &Descriptors,
     environment: &Environment,
 ) -> Result<(), InquireError> {
-    let offered: Vec<_> = descriptors.values().filter(|descriptor| descriptor.name != "demo").collect();
+    let offered: Vec<_> = descriptors
+        .values()
+        .filter(|descriptor| descriptor.name != "demo" && descriptor.lacks().is_none())
+        .collect();
     let titles: Vec<String> = offered
         .iter()
         .map(|descriptor| match filled(descriptor, environment) {

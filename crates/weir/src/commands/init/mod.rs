@@ -75,7 +75,7 @@ pub(super) fn run(
             format!("{} is there already; --force writes over it, --config names another", file.display());
         return Err(CommandError::Failed(message));
     }
-    let descriptors = data::descriptors()?;
+    let descriptors = data::descriptors_in(environment)?;
     let has_options = args.yes || !args.provider.is_empty() || !args.model.is_empty();
     let has_options = has_options || args.listen.is_some() || args.store.is_some();
     let on_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
@@ -104,6 +104,7 @@ fn from_options(
     if providers.is_empty() {
         let found = descriptors.values().filter(|descriptor| filled(descriptor, environment).is_some());
         let found = found.filter(|descriptor| !descriptor.local && descriptor.base_url.is_some());
+        let found = found.filter(|descriptor| descriptor.lacks().is_none());
         providers.extend(found.map(|descriptor| choose(descriptor, environment)));
     }
     let models = args.model.iter().map(|text| named(text)).collect::<Result<_, _>>()?;
@@ -140,6 +141,18 @@ fn chosen(
         );
         return Err(CommandError::Usage(message));
     }
+    if let Some(lacks) = descriptor.lacks() {
+        let variable = match lacks {
+            "region" => descriptor.region_environment.first(),
+            _ => descriptor.project_environment.first(),
+        };
+        let set = variable.map_or_else(String::new, |variable| format!("set {variable}, or "));
+        let message = format!(
+            "`{kind}` needs a `{lacks}`: {set}write `providers.{}.{lacks}` into the file by hand",
+            provider.name
+        );
+        return Err(CommandError::Usage(message));
+    }
     Ok(provider)
 }
 
@@ -160,7 +173,9 @@ pub(super) fn choose(descriptor: &Descriptor, environment: &Environment) -> Chos
         name: descriptor.name.clone(),
         kind: descriptor.name.clone(),
         base_url: None,
-        variable: filled(descriptor, environment).or_else(|| usual.cloned()),
+        // Where a credential is found anyway, a key is an exception.
+        variable: filled(descriptor, environment)
+            .or_else(|| usual.filter(|_| descriptor.chain.is_none()).cloned()),
     }
 }
 
@@ -285,6 +300,7 @@ mod tests {
             (with(&["opnai"], &[]), "did you mean `openai`?"),
             (with(&["openai-compatible"], &[]), "runs at an address of your own"),
             (with(&["lab=openai-compatible@ftp://x"], &[]), "must start with https://"),
+            (with(&["bedrock"], &[]), "needs a `region`: set AWS_REGION"),
             (with(&["openai"], &["smart"]), "is not NAME=PROVIDER/MODEL"),
             (with(&["openai"], &["smart=gpt-4o"]), "is not NAME=PROVIDER/MODEL"),
         ] {
