@@ -1,43 +1,118 @@
-//! What the process may use, and how late it is: the facts by which calls are refused.
+//! What the process may use, and how long work waits in it: the facts by which calls are refused.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::time::Instant;
+use tokio::runtime::Handle;
 use weir_config::Server;
-use weir_gateway::overload::{Bounds, Seen, TICK};
+use weir_gateway::overload::{BUSY, Bounds, Seen, TICK};
 
 use crate::app::App;
 
-/// How often a timer is set to see how late it is.
-const PROBE: Duration = Duration::from_millis(10);
+/// How often it is looked whether the workers have any time left.
+const LOOK: Duration = Duration::from_millis(20);
 /// The size of a page in `/proc/self/statm`.
 const PAGE: usize = 4096;
 /// The most that bodies may take where nothing is said.
 const MOST_BODIES: usize = 2 << 30;
 
-/// Sets the bounds at once, then watches memory and lateness, for as long as the process runs.
-pub fn watch(app: Arc<App>, server: &Server) -> impl Future<Output = ()> + use<> {
+/// Sets the bounds at once, then watches memory and waits, for as long as the process runs: on a thread of its own, so
+/// that it is on time where nothing else is.
+///
+/// # Errors
+/// There is no thread to be had.
+pub fn watch(app: Arc<App>, server: &Server) -> std::io::Result<()> {
     let bounds = bounds(server);
-    app.overload.tick(&bounds, Seen { delay: Duration::ZERO, memory: resident() });
-    watch_on(app, bounds)
+    app.overload.tick(&bounds, Seen { delay: Duration::ZERO, busy: 0, under_way: 0, memory: resident() });
+    let runtime = Handle::current();
+    std::thread::Builder::new()
+        .name("overload".to_owned())
+        .spawn(move || watch_on(&app, &runtime, &bounds))?;
+    Ok(())
 }
 
-async fn watch_on(app: Arc<App>, bounds: Bounds) {
-    let mut promptest = Duration::MAX;
-    let mut next = Instant::now() + TICK;
+fn watch_on(app: &App, runtime: &Handle, bounds: &Bounds) {
+    let (mut tick, mut look) = (Load::of(runtime), Load::of(runtime));
+    let mut probe = Probe::default();
     loop {
-        let due = Instant::now() + PROBE;
-        tokio::time::sleep_until(due).await;
-        promptest = promptest.min(due.elapsed());
-        if Instant::now() >= next {
-            // A timer is a millisecond coarse.
-            let delay = promptest.saturating_sub(Duration::from_millis(1));
-            app.overload.tick(&bounds, Seen { delay, memory: resident() });
-            promptest = Duration::MAX;
-            next = Instant::now() + TICK;
+        std::thread::sleep(LOOK);
+        // Where processors are idle nothing waits for them, and nobody is woken to find that out.
+        if look.again(runtime) >= BUSY {
+            probe.send(runtime);
         }
+        if tick.since.elapsed() >= TICK {
+            let (shortest, busy) = (probe.shortest(), tick.again(runtime));
+            let delay = if busy >= BUSY { shortest } else { Duration::ZERO };
+            let under_way = usize::try_from(app.metrics.inflight.get()).unwrap_or(0);
+            app.overload.tick(bounds, Seen { delay, busy, under_way, memory: resident() });
+        }
+    }
+}
+
+/// How busy the runtime's workers are.
+struct Load {
+    since: Instant,
+    busy: Duration,
+}
+
+impl Load {
+    fn of(runtime: &Handle) -> Load {
+        let metrics = runtime.metrics();
+        let busy = (0..metrics.num_workers()).map(|worker| metrics.worker_total_busy_duration(worker)).sum();
+        Load { since: Instant::now(), busy }
+    }
+
+    /// For how many in a hundred parts of the time the workers had work, since the last time.
+    fn again(&mut self, runtime: &Handle) -> u8 {
+        let before = std::mem::replace(self, Load::of(runtime));
+        let all = (self.since - before.since).as_micros() * runtime.metrics().num_workers() as u128;
+        let busy = self.busy.saturating_sub(before.busy).as_micros() * 100 / all.max(1);
+        u8::try_from(busy.min(100)).unwrap_or(100)
+    }
+}
+
+/// Work that does nothing, sent now and then to see how long it waits: behind all that has come from outside, then behind
+/// all that its worker has at hand.
+#[derive(Default)]
+struct Probe {
+    /// The last one, and how many microseconds it took, once it is done.
+    last: Option<(Instant, Arc<AtomicU64>)>,
+    shortest: Option<Duration>,
+}
+
+impl Probe {
+    /// Sends one, unless the last one still waits.
+    fn send(&mut self, runtime: &Handle) {
+        self.look();
+        if self.last.is_some() {
+            return;
+        }
+        let (sent, took) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+        self.last = Some((sent, took.clone()));
+        runtime.spawn(async move {
+            tokio::task::yield_now().await;
+            let micros = u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX);
+            took.store(micros.max(1), Ordering::Relaxed);
+        });
+    }
+
+    fn look(&mut self) {
+        if let Some((_, took)) = &self.last
+            && let took @ 1.. = took.load(Ordering::Relaxed)
+        {
+            let took = Duration::from_micros(took);
+            self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
+            self.last = None;
+        }
+    }
+
+    /// The shortest wait since the last time; of one that still waits, so far.
+    fn shortest(&mut self) -> Duration {
+        self.look();
+        let waits = self.last.as_ref().map(|(sent, _)| sent.elapsed());
+        self.shortest.take().or(waits).unwrap_or_default()
     }
 }
 

@@ -52,7 +52,7 @@ pub async fn gateway(source: Source) -> Result<(), Error> {
     otlp::start(app.clone());
     let calls = call_log::start(app.clone());
     tokio::spawn(listed::ask_regularly(app.clone()));
-    tokio::spawn(overload::watch(app.clone(), &config.server));
+    overload::watch(app.clone(), &config.server)?;
     let drain = config.server.drain_timeout.get();
     let seats = Seats::new(overload::max_connections(&config.server));
     let stop = stop(app.clone(), drain)?;

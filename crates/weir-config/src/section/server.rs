@@ -41,7 +41,7 @@ pub struct Server {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_memory: Option<Size>,
     /// How long work may wait for a processor before calls are answered with 503, each tenant's by its share; `off`
-    /// for as long as it takes. It counts only while more than 256 calls wait for their answers.
+    /// for as long as it takes. Ten times as long while no more than 256 calls are under way.
     pub max_delay: OrOff<Duration>,
     /// How long calls may go on after SIGTERM before they are cut.
     pub drain_timeout: Duration,

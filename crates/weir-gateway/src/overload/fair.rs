@@ -2,9 +2,17 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+use super::TICK;
 
 /// So many tenants are told apart in a tick; more share the last place.
 const MOST: usize = 4096;
+
+/// So much of a tick is allowed ahead of its time.
+const AHEAD: Duration = Duration::from_millis(20);
+/// So many calls of a tenant may come at once, within its share.
+const AT_ONCE: usize = 4;
 
 /// Whose call it is: its team's, else its key's.
 #[derive(Debug, Clone, Copy)]
@@ -21,21 +29,42 @@ impl<'t> Tenant<'t> {
 #[derive(Default)]
 pub(super) struct Window {
     hasher: RandomState,
-    /// What each asked for, by the hash of its name.
-    asked: HashMap<u64, usize>,
+    /// What each asked for, by the hash of its name, and what it was given.
+    tenants: HashMap<u64, Asked>,
+    /// What all together may have; `None`: whatever they ask for.
+    limit: Option<usize>,
     /// What each may have.
     share: usize,
+    began: Option<Instant>,
+    admitted: usize,
     refused: usize,
 }
 
+#[derive(Default)]
+struct Asked {
+    times: usize,
+    admitted: usize,
+}
+
 impl Window {
-    /// Whether another call of this tenant is admitted.
-    pub(super) fn admit(&mut self, tenant: Tenant<'_>) -> bool {
+    /// Whether another call of this tenant is admitted. What a tick allows is allowed little by little: a share that went
+    /// all at once would be in the way of everybody else's.
+    pub(super) fn admit(&mut self, tenant: Tenant<'_>, now: Instant) -> bool {
         let hash = self.hasher.hash_one(tenant.0);
-        let hash = if self.asked.len() < MOST || self.asked.contains_key(&hash) { hash } else { 0 };
-        let asked = self.asked.entry(hash).or_default();
-        *asked += 1;
-        let fits = *asked <= self.share;
+        let hash = if self.tenants.len() < MOST || self.tenants.contains_key(&hash) { hash } else { 0 };
+        let tenant = self.tenants.entry(hash).or_default();
+        tenant.times += 1;
+        let Some(limit) = self.limit else {
+            return true;
+        };
+        let since = self.began.map_or(TICK, |began| now.saturating_duration_since(began)) + AHEAD;
+        let by_now = |whole: usize| whole * since.min(TICK).as_micros() as usize / TICK.as_micros() as usize;
+        // Those that asked for nothing before make it more than was shared, but not much more: whoever comes first is served.
+        let most = if self.share > 1 { limit + limit / 4 } else { limit };
+        let fits = tenant.admitted < by_now(self.share).max(self.share.min(AT_ONCE))
+            && self.admitted < by_now(most).max(1);
+        tenant.admitted += usize::from(fits);
+        self.admitted += usize::from(fits);
         self.refused += usize::from(!fits);
         fits
     }
@@ -45,10 +74,11 @@ impl Window {
     }
 
     /// Begins a tick that may admit `limit` calls, shared by what each tenant asked for in the one before.
-    pub(super) fn next(&mut self, limit: Option<usize>) {
-        self.share = limit.map_or(usize::MAX, |limit| share(limit, self.asked.values().copied()));
-        self.asked.clear();
-        self.refused = 0;
+    pub(super) fn next(&mut self, limit: Option<usize>, now: Instant) {
+        let asked = self.tenants.values().map(|tenant| tenant.times);
+        self.share = limit.map_or(usize::MAX, |limit| share(limit, asked));
+        self.tenants.clear();
+        (self.limit, self.began, self.admitted, self.refused) = (limit, Some(now), 0, 0);
     }
 }
 
@@ -88,20 +118,41 @@ mod tests {
 
     #[test]
     fn a_flood_does_not_push_others_out() {
-        let mut window = Window::default();
+        let (mut window, mut now) = (Window::default(), Instant::now());
         let mut admitted = (0, 0);
         for tick in 0..10 {
-            window.next(Some(100));
+            window.next(Some(100), now);
             admitted = (0, 0);
+            let mut early = 0;
             for number in 0..1010 {
+                now += TICK / 1010;
                 let calm = number % 101 == 0;
-                if window.admit(Tenant::of(if calm { "calm" } else { "flood" })) {
+                if window.admit(Tenant::of(if calm { "calm" } else { "flood" }), now) {
                     if calm { admitted.0 += 1 } else { admitted.1 += 1 }
+                }
+                if number == 505 {
+                    early = admitted.1;
                 }
             }
             assert!(tick == 0 || admitted.0 == 10, "{admitted:?}");
+            assert!(early < 75, "the flood's share is spread over the tick: {early}");
         }
-        assert_eq!(admitted, (10, 90));
-        assert_eq!(window.refused(), 910);
+        assert!(admitted.0 == 10 && (88..=90).contains(&admitted.1), "{admitted:?}");
+        assert_eq!(window.refused(), 1010 - admitted.0 - admitted.1);
+    }
+
+    #[test]
+    fn where_there_is_less_than_one_for_each_no_more_are_served() {
+        let (mut window, mut now) = (Window::default(), Instant::now());
+        let names: Vec<String> = (0..500).map(|number| number.to_string()).collect();
+        for _ in 0..3 {
+            window.next(Some(50), now);
+            let mut served = 0;
+            for name in &names {
+                now += TICK / 500;
+                served += usize::from(window.admit(Tenant::of(name), now));
+            }
+            assert!((45..=63).contains(&served), "{served}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! More than can be done: what is refused, at once, so that the rest is done well.
 //!
-//! Three things run out. *Time*: work waits for a processor; calls are admitted at a rate that is found by how late a
-//! timer is, shared fairly among tenants. *Memory for bodies*: a body is paid for before it is read. *Memory of the
+//! Three things run out. *Time*: work waits for a processor; then calls are admitted at a rate that is found by how long
+//! it waits, shared fairly among tenants. *Memory for bodies*: a body is paid for before it is read. *Memory of the
 //! process*: above its limit no call is taken. A call that is admitted costs two counters; everything else happens on
 //! a tick, or while there is overload.
 
@@ -10,7 +10,7 @@ mod rate;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -18,7 +18,8 @@ use parking_lot::Mutex;
 use crate::error::GatewayError;
 pub use fair::Tenant;
 use fair::Window;
-use rate::Rate;
+pub use rate::BUSY;
+use rate::{Rate, Tick};
 
 /// How often the rate is set anew.
 pub const TICK: Duration = Duration::from_millis(100);
@@ -26,8 +27,11 @@ pub const TICK: Duration = Duration::from_millis(100);
 const COME_AGAIN: Duration = Duration::from_secs(1);
 /// A body of this many bytes or fewer is not counted: the number of calls bounds them.
 const SMALL: usize = 16 << 10;
-/// So many calls may wait for their answers before lateness counts: fewer can't be more than a machine can do.
+/// While so many calls are under way, or fewer, work may wait ten times as long: that is their own doing only where each is
+/// much work, and elsewhere the machine's, which has no time for others' sake.
 const FEW: usize = 256;
+/// So few calls are never too many.
+const LEAST: usize = 16;
 
 /// The bounds, resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +56,9 @@ pub struct Overload {
     /// Bytes that the process took at the last tick.
     memory: AtomicUsize,
     memory_full: AtomicBool,
-    /// Whether calls are admitted by the rate.
-    limited: AtomicBool,
-    /// The tenants of this tick; looked at only while calls are limited.
+    /// Whether calls are counted by tenant, and admitted by the rate if there is one.
+    counted: AtomicBool,
+    /// The tenants of this tick; looked at only while calls are counted.
     window: Mutex<Window>,
     rate: Mutex<Rate>,
 }
@@ -62,8 +66,12 @@ pub struct Overload {
 /// What was seen since the last tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
-    /// How late the promptest timer was: the wait that nobody escaped.
+    /// How long work waited for a processor: the wait that nobody escaped. Zero where processors were idle.
     pub delay: Duration,
+    /// Of a hundred parts of the time, those in which processors had work.
+    pub busy: u8,
+    /// Calls under way, streams among them.
+    pub under_way: usize,
     /// Bytes that the process takes.
     pub memory: usize,
 }
@@ -93,7 +101,7 @@ impl Overload {
             max_bodies: AtomicUsize::new(usize::MAX),
             memory: AtomicUsize::new(0),
             memory_full: AtomicBool::new(false),
-            limited: AtomicBool::new(false),
+            counted: AtomicBool::new(false),
             window: Mutex::default(),
             rate: Mutex::default(),
         })
@@ -107,7 +115,7 @@ impl Overload {
         if self.memory_full.load(Ordering::Relaxed) {
             return Err(overloaded("weir has no memory for another call"));
         }
-        if self.limited.load(Ordering::Relaxed) && !self.window.lock().admit(tenant) {
+        if self.counted.load(Ordering::Relaxed) && !self.window.lock().admit(tenant, Instant::now()) {
             return Err(overloaded("weir has more calls than it can answer in time"));
         }
         self.admitted.fetch_add(1, Ordering::Relaxed);
@@ -140,14 +148,20 @@ impl Overload {
             tracing::warn!(memory = seen.memory, limit = bounds.max_memory, full, "memory limit");
         }
         let admitted = self.admitted.swap(0, Ordering::Relaxed);
-        let many = self.waiting.load(Ordering::Relaxed) > FEW;
-        let late = bounds.max_delay.filter(|_| many || self.limited.load(Ordering::Relaxed));
         let mut window = self.window.lock();
-        let refused = window.refused();
-        let limit = self.rate.lock().next(late, seen.delay, admitted, refused);
-        window.next(limit);
-        if limit.is_some() != self.limited.swap(limit.is_some(), Ordering::Relaxed) {
+        let mut rate = self.rate.lock();
+        let was_limited = rate.limit().is_some();
+        let most = bounds.max_delay.filter(|_| was_limited || seen.under_way > LEAST);
+        let patient = !was_limited && seen.under_way <= FEW;
+        let most = most.map(|most| if patient { most * 10 } else { most });
+        let Seen { delay, busy, under_way, .. } = seen;
+        let tick = Tick { delay, busy, under_way, admitted, refused: window.refused() };
+        let limit = rate.next(most, tick);
+        window.next(limit, Instant::now());
+        self.counted.store(rate.is_near(), Ordering::Relaxed);
+        if limit.is_some() != was_limited {
             let delay_ms = u64::try_from(seen.delay.as_millis()).unwrap_or(u64::MAX);
+            let refused = tick.refused;
             tracing::warn!(delay_ms, admitted, refused, limited = limit.is_some(), "overload");
         }
     }
@@ -228,7 +242,7 @@ mod tests {
 
     const BOUNDS: Bounds =
         Bounds { max_delay: Some(Duration::from_millis(20)), max_body_memory: 100 << 10, max_memory: 1000 };
-    const CALM: Seen = Seen { delay: Duration::ZERO, memory: 0 };
+    const CALM: Seen = Seen { delay: Duration::ZERO, busy: 0, under_way: 0, memory: 0 };
 
     #[test]
     fn a_body_is_paid_for_before_it_is_read() {
@@ -262,22 +276,37 @@ mod tests {
 
     #[test]
     fn lateness_counts_only_where_there_is_much_to_do() {
+        let check = |millis, under_way, refuses| {
+            let overload = Overload::new();
+            let seen = Seen { delay: Duration::from_millis(millis), busy: 100, under_way, memory: 0 };
+            for _ in 0..50 {
+                overload.tick(&BOUNDS, seen);
+            }
+            assert_eq!(overload.rate().is_some(), refuses, "{millis} ms with {under_way}");
+            for _ in 0..100 {
+                overload.tick(&BOUNDS, CALM);
+            }
+            assert_eq!(overload.rate(), None);
+        };
+        check(5_000, LEAST, false);
+        check(150, FEW, false);
+        check(250, FEW, true);
+        check(30, FEW + 1, true);
+        check(15, 10_000, false);
+    }
+
+    #[test]
+    fn the_first_tick_of_overload_is_shared_by_what_was_asked_before() {
         let overload = Overload::new();
-        let late = Seen { delay: Duration::from_millis(300), memory: 0 };
-        for _ in 0..50 {
-            overload.tick(&BOUNDS, late);
-        }
-        assert_eq!(overload.rate(), None);
-        let held: Vec<_> = (0..=FEW).map(|_| overload.admit(Tenant::of("a")).ok().unwrap()).collect();
-        for _ in 0..50 {
-            overload.tick(&BOUNDS, late);
-        }
-        assert!(overload.rate().is_some());
-        drop(held);
-        assert_eq!(overload.waiting(), 0);
-        for _ in 0..100 {
-            overload.tick(&BOUNDS, CALM);
-        }
-        assert_eq!(overload.rate(), None);
+        let late = Seen { delay: Duration::from_millis(300), busy: 100, under_way: 1000, memory: 0 };
+        overload.tick(&BOUNDS, late);
+        // Nobody is refused yet, but all are counted.
+        let ask =
+            |name, times: usize| (0..times).filter(|_| overload.admit(Tenant::of(name)).is_ok()).count();
+        assert_eq!((ask("loud", 900), ask("calm", 9)), (900, 9));
+        overload.tick(&BOUNDS, late);
+        let (loud, calm) = (ask("loud", 9000), ask("calm", 1));
+        assert!(loud < 500, "{loud}");
+        assert_eq!(calm, 1);
     }
 }
