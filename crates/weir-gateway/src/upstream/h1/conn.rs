@@ -13,7 +13,7 @@ use crate::upstream::connect::Io;
 
 /// How much is read at once, in bytes.
 /// One such piece may wait for each client that reads slowly.
-const READ: usize = 32 << 10;
+const READ: usize = 16 << 10;
 
 thread_local! {
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into_boxed_slice());
