@@ -56,6 +56,10 @@ impl Front for OpenAi {
         Some(&crate::replay::OpenAi)
     }
 
+    fn writes_rests(&self) -> bool {
+        true
+    }
+
     fn forwarded_headers(&self) -> &'static [&'static str] {
         &["openai-beta", "http-referer", "x-title"]
     }

@@ -184,6 +184,25 @@ pub struct Messages {
     pub members: Vec<String>,
     /// Whether it takes `cache_control` markers.
     pub cache_control: bool,
+    /// How a model that can is asked to go on from a given start of its answer.
+    pub prefill: Prefill,
+    /// Where such a request goes, if not where chats do.
+    pub prefill_path: Option<String>,
+}
+
+/// How a model is asked to go on from a given start of its answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefill {
+    /// Not at all.
+    #[default]
+    None,
+    /// By a last message of the assistant's.
+    Message,
+    /// By such a message with `prefix: true`.
+    Prefix,
+    /// By such a message with `prefix: true`, and the answer begins with that text again.
+    Echo,
 }
 
 /// What instructions of the developer are called.

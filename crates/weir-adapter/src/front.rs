@@ -75,6 +75,12 @@ pub trait Front: Send + Sync {
         None
     }
 
+    /// Whether an encoder of this dialect may write the rest of a stream whose beginning was the provider's own: nothing
+    /// in the rest then names what only the provider's beginning has.
+    fn writes_rests(&self) -> bool {
+        false
+    }
+
     /// Client headers, in lower case, that travel on to a provider of the same dialect.
     fn forwarded_headers(&self) -> &'static [&'static str] {
         &[]

@@ -10,6 +10,7 @@ pub mod credential;
 pub mod descriptor;
 pub mod error;
 pub mod front;
+mod going_on;
 pub mod ids;
 pub mod replay;
 pub mod request;

@@ -48,8 +48,8 @@ pub use section::models::{Model, Target};
 pub use section::prices::{Prices, UnknownPrice};
 pub use section::providers::{Credentials, Provider};
 pub use section::routing::{
-    Affinity, Breaker, Degrade, DegradeTools, FailureClass, Fault, Hedge, OnClientGone, Retry, Strategy,
-    Timeouts, UnsupportedParams,
+    Affinity, Breaker, Degrade, DegradeTools, FailureClass, Fault, Hedge, OnBrokenStream, OnClientGone,
+    Retry, Strategy, Timeouts, UnsupportedParams,
 };
 pub use section::server::{Server, Tls};
 pub use section::storage::{Durability, Ledger, OnFull, Store};

@@ -215,6 +215,8 @@ pub struct Attempt {
     pub ordinal: u16,
     /// What is sent in place of the call's own request.
     pub instead: Option<Arc<Request>>,
+    /// What an earlier attempt has said, where this one goes on from it.
+    pub script: Option<crate::meter::script::Script>,
     /// How it gets past the breaker, and with which key.
     pub pass: Pass,
     /// Where another may be under way at the same time.

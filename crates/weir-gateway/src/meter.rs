@@ -5,9 +5,12 @@
 //! Then, and exactly once, it tells its observers. Nothing is spawned and nothing is buffered beyond one frame.
 
 mod frames;
+mod last;
 mod leaving;
+pub(crate) mod onward;
 mod patience;
 mod pay;
+pub mod script;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -82,6 +85,8 @@ pub struct Meter {
     cut_seen: bool,
     /// What the connection knows of the client's reading.
     write: Option<Arc<WriteWatch>>,
+    /// How it may go on where it breaks.
+    onward: Option<Box<onward::Onward>>,
 }
 
 const KEEPALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
@@ -121,6 +126,7 @@ impl Meter {
             drains: patience.drains,
             cut_seen: false,
             write: None,
+            onward: None,
             patience,
         }
     }
@@ -203,17 +209,26 @@ impl Meter {
 
     /// Takes what one read returned.
     fn take(&mut self, data: Bytes) -> Result<(), AttemptError> {
-        let Meter { splitter, form, account, out, semantic, tap, said, .. } = self;
+        let Meter { splitter, form, account, out, semantic, tap, said, onward, .. } = self;
         let mut failure = None;
+        let mut ear = onward.as_mut().and_then(|onward| Some((onward.ear.as_mut()?, &onward.script)));
         let pieces = match form {
             Form::Native(reader) => splitter.push(data, |frame| {
                 if failure.is_some() {
                     return Verdict::Drop;
                 }
-                native(reader.as_mut(), account, frame, semantic, tap.as_ref()).unwrap_or_else(|error| {
-                    failure = Some(error);
-                    Verdict::Drop
-                })
+                match native(reader.as_mut(), account, frame, semantic, tap.as_ref()) {
+                    Ok(verdict) => {
+                        if let Some((ear, script)) = &mut ear {
+                            ear.frame(frame, script);
+                        }
+                        verdict
+                    }
+                    Err(error) => {
+                        failure = Some(error);
+                        Verdict::Drop
+                    }
+                }
             }),
             Form::Foreign(decoder, encoder) => splitter.push(data, |frame| {
                 if failure.is_none() {
@@ -303,7 +318,7 @@ impl Meter {
                 let outcome = self.account.close(State::Ok, self.usage(), None);
                 self.finish(&outcome);
             }
-            Err(error) => self.fail(&error),
+            Err(error) => self.broke(&error),
         }
     }
 
@@ -366,7 +381,7 @@ impl Meter {
             return self.fail(&AttemptError::TimedOut(Wait::Total, self.patience.total));
         }
         if now >= self.last_seen + self.patience.idle {
-            return self.fail(&AttemptError::TimedOut(Wait::Idle, self.patience.idle));
+            return self.broke(&AttemptError::TimedOut(Wait::Idle, self.patience.idle));
         }
         if self.patience.keepalive.is_some_and(|keepalive| now >= self.last_sent + keepalive) {
             self.out.push_back(KEEPALIVE);
@@ -381,20 +396,6 @@ impl Meter {
         let code = stuck.then(|| "write_timeout".to_owned());
         let outcome = self.account.close(State::ClientGone, self.usage(), code);
         self.finish(&outcome);
-    }
-
-    /// In strict mode the frame that says "this is the end" must wait for the disk, like the end itself.
-    fn must_wait(&self, bytes: &Bytes) -> bool {
-        let tail = &bytes[bytes.len().saturating_sub(256)..];
-        // Quotes in content are escaped, so these can't be part of it.
-        let ends = [&b"\"type\":\"message_stop\""[..], &b"\"type\": \"message_stop\""[..]];
-        // The Responses API says so in the event's name, Gemini in a candidate's member.
-        let responses = [&b"event: response.completed\n"[..], b"event: response.incomplete\n"];
-        self.barrier.is_some()
-            && (tail.trim_ascii_end().ends_with(b"data: [DONE]")
-                || responses.iter().any(|end| memchr::memmem::find(bytes, end).is_some())
-                || memchr::memmem::find(bytes, b"\"finishReason\"").is_some()
-                || ends.iter().any(|end| memchr::memmem::find(tail, end).is_some()))
     }
 }
 
@@ -429,6 +430,10 @@ impl http_body::Body for Meter {
                 }
                 return Poll::Ready(this.out.pop_front().map(|bytes| Ok(Frame::data(bytes))));
             }
+            if this.source.is_none() && this.waits_for_rest() {
+                std::task::ready!(this.poll_rest(cx));
+                continue;
+            }
             let Some(source) = &mut this.source else { return Poll::Ready(None) };
             match Pin::new(source).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
@@ -439,7 +444,7 @@ impl http_body::Body for Meter {
                         this.last_sent = this.last_seen;
                     }
                     if let Err(error) = taken {
-                        this.fail(&error);
+                        this.broke(&error);
                     } else if this.patience.cut.at().is_some_and(|cut| this.last_seen >= cut) && !this.done()
                     {
                         this.fail(&AttemptError::ShuttingDown);
@@ -447,7 +452,7 @@ impl http_body::Body for Meter {
                         this.fail(&AttemptError::TimedOut(Wait::Total, this.patience.total));
                     }
                 }
-                Poll::Ready(Some(Err(error))) => this.fail(&broken(&error)),
+                Poll::Ready(Some(Err(error))) => this.broke(&broken(&error)),
                 Poll::Ready(None) => this.complete(),
                 Poll::Pending => {
                     // The end of the process may have been announced since the alarm was set.
@@ -466,6 +471,11 @@ impl Drop for Meter {
     /// The client left, or the server closed: the call still ends in exactly one way. Where the route says so, what
     /// the provider goes on to say is read for its usage first.
     fn drop(&mut self) {
+        if self.source.is_none()
+            && let Some(outcome) = self.left_between()
+        {
+            return self.finish(&outcome);
+        }
         if self.source.is_none() || self.observers.is_empty() {
             return;
         }

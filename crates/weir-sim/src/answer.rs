@@ -67,6 +67,7 @@ pub(crate) fn answer(ask: &Ask, model: &str, behaviour: &Behaviour, index: u64) 
     if finish == Finish::Stop && (!wants_calls || behaviour.has("text_tool")) {
         let full =
             if wants_calls { "Let me look that up.".to_owned() } else { say(ask, model, behaviour, seed) };
+        let full = rest(full, &ask.start, behaviour.has("echo_start"));
         (text, finish) = cut(full, &ask.stop, &mut left);
     }
     let mut calls = Vec::new();
@@ -161,6 +162,16 @@ fn say(ask: &Ask, model: &str, behaviour: &Behaviour, seed: u64) -> String {
         "echo" => ask.user_text.clone(),
         "tools" => "Send me a `tools` list and I will call the first one.".to_owned(),
         _ => format!("You said: {} {}.", tokens::truncate(&ask.user_text, 24), sentence(seed, 8 + seed % 24)),
+    }
+}
+
+/// What comes after the start that was given; all of it for who repeats that.
+fn rest(full: String, start: &str, echoes: bool) -> String {
+    match full.strip_prefix(start) {
+        Some(_) if echoes => full,
+        Some(rest) => rest.to_owned(),
+        None if echoes => format!("{start} {full}"),
+        None => format!(" {full}"),
     }
 }
 

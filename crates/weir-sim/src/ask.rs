@@ -39,6 +39,8 @@ pub(crate) struct Ask {
     pub(crate) tool_results: Vec<String>,
     /// Schema the answer must follow.
     pub(crate) schema: Option<Value>,
+    /// What the answer begins with, as the request says: only the rest is said.
+    pub(crate) start: String,
     /// Whether the answer must be a JSON object.
     pub(crate) json: bool,
     /// Most output tokens, reasoning included.

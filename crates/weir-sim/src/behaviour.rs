@@ -64,6 +64,7 @@ pub(crate) enum ArgsMode {
 /// | `finish=WORD` | this finish reason instead of the true one |
 /// | `no_finish` | no finish reason at all |
 /// | `no_call_id` | Gemini: function calls without `id` |
+/// | `echo_start` | repeats the start of the answer that the request gives |
 /// | `fail_1_in=N` | 500 for every Nth call of this model |
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Behaviour {
@@ -128,7 +129,7 @@ const FLAGS: [&str; 25] = [
 ];
 
 /// More of them, in the same word.
-const MORE_FLAGS: [&str; 5] = ["filtered", "blocked", "no_finish", "no_call_id", "ok"];
+const MORE_FLAGS: [&str; 6] = ["filtered", "blocked", "no_finish", "no_call_id", "ok", "echo_start"];
 
 impl Behaviour {
     /// Reads words joined by `+`.

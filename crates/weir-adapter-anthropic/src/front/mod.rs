@@ -75,6 +75,10 @@ impl Front for Messages {
         Some(&replay::Messages)
     }
 
+    fn writes_rests(&self) -> bool {
+        true
+    }
+
     fn forwarded_headers(&self) -> &'static [&'static str] {
         &["anthropic-beta"]
     }

@@ -90,6 +90,10 @@ impl Front for GenerateContent {
         out.freeze()
     }
 
+    fn writes_rests(&self) -> bool {
+        true
+    }
+
     fn forwarded_headers(&self) -> &'static [&'static str] {
         &["x-goog-api-client", "x-goog-user-project"]
     }

@@ -10,8 +10,8 @@ use serde::{Deserialize as DeriveDeserialize, Serialize, Serializer};
 use super::cache::RouteCache;
 use super::keys::Limits;
 use super::routing::{
-    Affinity, Auto, Breaker, Degrade, FailureClass, Fault, Hedge, OnClientGone, Retry, Strategy, Timeouts,
-    UnsupportedParams,
+    Affinity, Auto, Breaker, Degrade, FailureClass, Fault, Hedge, OnBrokenStream, OnClientGone, Retry,
+    Strategy, Timeouts, UnsupportedParams,
 };
 use crate::scalar::OrOff;
 
@@ -56,6 +56,8 @@ pub struct Model {
     pub limits: Option<Limits>,
     /// What happens upstream when the client leaves.
     pub on_client_gone: OnClientGone,
+    /// What becomes of a stream that breaks after its first words.
+    pub on_broken_stream: OnBrokenStream,
     /// Parameters of the request body, set where the client sent none.
     #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     pub defaults: serde_json::Map<String, serde_json::Value>,
@@ -91,6 +93,7 @@ impl Default for Model {
             max_output_tokens: None,
             limits: None,
             on_client_gone: OnClientGone::default(),
+            on_broken_stream: OnBrokenStream::default(),
             defaults: serde_json::Map::new(),
             unsupported_params: UnsupportedParams::default(),
             cache: None,

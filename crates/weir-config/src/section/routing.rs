@@ -217,6 +217,18 @@ pub enum OnClientGone {
     Drain,
 }
 
+/// What becomes of a stream that breaks after its first words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBrokenStream {
+    /// It ends with an error.
+    #[default]
+    End,
+    /// The same target, else the next one, is asked to go on from the text so far, where its model is known to do that
+    /// (`prefill`): text only, without tool calls, reasoning or a JSON format. The stream says so, and each attempt is paid for.
+    Continue,
+}
+
 /// What happens to a parameter that the provider can't honour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

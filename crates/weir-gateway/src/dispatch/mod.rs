@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
-use weir_adapter::{ErrorKind, ProviderError, ReplyForm, Retry, WireBody};
+use weir_adapter::{ErrorKind, ProviderError, Reader, ReplyForm, Retry, WireBody};
 use weir_catalog::ServiceTier;
 use weir_ledger::{Room, State};
 use weir_wire::openai;
@@ -25,10 +25,12 @@ use crate::cut::Cut;
 use crate::error::{AttemptError, Wait};
 use crate::gather::Gather;
 use crate::layers::encode::Encoded;
+use crate::meter::onward::Onward;
+use crate::meter::script::{Ear, Script};
 use crate::meter::{Form, Meter, Patience};
 use crate::purse::Watch;
 use crate::reply::{Outcome, Reply};
-use crate::snapshot::Provider;
+use crate::snapshot::{FailureClasses, Provider, Target};
 use crate::upstream::AnswerBody;
 use account::{Account, Terms};
 
@@ -134,6 +136,9 @@ type Unsent = (AttemptError, Option<Outcome>);
 async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply, Unsent> {
     let attempt = &encoded.attempt;
     let (call, target, timeouts) = (attempt.call.clone(), attempt.target.clone(), attempt.route.timeouts);
+    let (script, may_go_on) =
+        (attempt.script.clone(), attempt.route.goes_on.then_some(attempt.route.fallback_on));
+    let goes_on = attempt.instead.clone().filter(|_| script.is_some());
     let fail = |error: AttemptError| (error, None);
     let provider = &target.provider;
     let deadline = call.progress.lock().deadline.unwrap_or_else(|| call.started + timeouts.total);
@@ -192,9 +197,10 @@ async fn send(mut encoded: Box<Encoded>, account: &mut Account) -> Result<Reply,
     if call.request.operation.has_units() || call.request.verbatim.is_some() {
         return units::answered(&call, &target, answer, account, timeouts, &limits).await;
     }
-    let form = provider.adapter.reply_form_of(&call.request, &target.model);
+    let form = provider.adapter.reply_form_of(goes_on.as_deref().unwrap_or(&call.request), &target.model);
     if call.request.peek().stream && !is_json(&answer.headers) {
-        return stream(&call, answer.body, form, account, timeouts, &limits).await;
+        let shape = Shape::of(&call, &target, form, script, may_go_on);
+        return stream(&call, answer.body, shape, account, timeouts, &limits).await;
     }
     let body = limits
         .within(timeouts.first_token, Wait::FirstToken, read(answer.body, MAX_REPLY, false))
@@ -303,24 +309,74 @@ fn own_headers(encoded: &mut Encoded) {
 async fn stream(
     call: &Arc<Call>,
     body: AnswerBody,
-    form: ReplyForm,
+    shape: Shape,
     account: &mut Account,
     timeouts: crate::snapshot::Timeouts,
     limits: &Limits,
 ) -> Result<Reply, Unsent> {
-    let front = call.request.front().clone();
-    let form = match form {
-        ReplyForm::Native(reader) => Form::Native(reader),
-        ReplyForm::Foreign(decoder) => Form::Foreign(decoder, front.encoder(&call.request)),
-    };
     let patience = limits.patience(call, timeouts);
-    let mut meter = Box::new(Meter::new(body, form, front, account.clone(), patience));
+    let front = call.request.front().clone();
+    let mut meter = Box::new(Meter::new(body, shape.form, front, account.clone(), patience));
+    if let Some(onward) = shape.onward {
+        meter.may_go_on(onward);
+    }
     if let Some(copies) = &call.progress.lock().copies {
         meter.copy_to(copies.tap());
     }
     match meter.commit().await {
         Ok(()) => Ok(Reply::stream(meter)),
         Err((error, outcome)) => Err((error, Some(outcome))),
+    }
+}
+
+/// What a stream becomes for the client, and how it may go on where it breaks.
+struct Shape {
+    form: Form,
+    onward: Option<Onward>,
+}
+
+impl Shape {
+    /// Of the client's own dialect, without more.
+    fn native(reader: Box<dyn Reader>) -> Shape {
+        Shape { form: Form::Native(reader), onward: None }
+    }
+
+    /// `script`: what was said before, where this attempt goes on from it. `may_go_on`: the failures after which another
+    /// may, where the route says so.
+    fn of(
+        call: &Call,
+        target: &Target,
+        form: ReplyForm,
+        script: Option<Script>,
+        may_go_on: Option<FailureClasses>,
+    ) -> Shape {
+        let encoder = || call.request.front().encoder(&call.request);
+        let open = || call.request.in_open_form();
+        match (form, may_go_on) {
+            (ReplyForm::Foreign(decoder), classes) if script.is_some() || classes.is_some() => {
+                let script = script.or_else(|| open().map(|_| Script::new(Some(encoder()))));
+                match script {
+                    Some(script) => Shape {
+                        form: Form::Foreign(decoder, Box::new(script.clone())),
+                        onward: classes.map(|classes| Onward::new(script, None, classes)),
+                    },
+                    None => Shape { form: Form::Foreign(decoder, encoder()), onward: None },
+                }
+            }
+            (ReplyForm::Foreign(decoder), _) => {
+                Shape { form: Form::Foreign(decoder, encoder()), onward: None }
+            }
+            (ReplyForm::Native(reader), None) => Shape::native(reader),
+            (ReplyForm::Native(reader), Some(classes)) => {
+                let open = call.request.front().writes_rests().then(open).flatten();
+                let ear = open.and_then(|open| match target.provider.adapter.reply_form_of(&open, &target.model) {
+                    ReplyForm::Foreign(decoder) => Some(Ear(decoder)),
+                    ReplyForm::Native(_) => None,
+                });
+                let onward = ear.map(|ear| Onward::new(Script::new(None), Some(ear), classes));
+                Shape { form: Form::Native(reader), onward }
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use weir_ledger::State;
 use weir_wire::Usage;
 
 use super::account::Account;
-use super::{ERROR_PATIENCE, Limits, MAX_ERROR, MAX_REPLY, Unsent, is_json, read, stream};
+use super::{ERROR_PATIENCE, Limits, MAX_ERROR, MAX_REPLY, Shape, Unsent, is_json, read, stream};
 use crate::call::Call;
 use crate::error::{AttemptError, Wait};
 use crate::passing::Passing;
@@ -77,7 +77,7 @@ pub(super) async fn answered(
         return Ok(passing(call, answer, account, Some(Usage::new()), timeouts, limits).with_head(head));
     };
     if is_events(&answer.headers) {
-        let reply = stream(call, answer.body, ReplyForm::Native(reader), account, timeouts, limits).await?;
+        let reply = stream(call, answer.body, Shape::native(reader), account, timeouts, limits).await?;
         return Ok(reply.with_head(head));
     }
     if reader.is_opaque() && !is_json(&answer.headers) {

@@ -136,10 +136,13 @@ pub fn encode(attempt: Attempt) -> Result<Encoded, AttemptError> {
         within_inputs(&call.request, target)?;
     }
     let request = attempt.instead.as_deref().unwrap_or(&call.request);
-    let wire = match request.verbatim.as_deref() {
+    let mut wire = match request.verbatim.as_deref() {
         Some(verbatim) => as_it_came(verbatim),
         None => target.provider.adapter.encode(request, &options).map_err(refused)?,
     };
+    if let (Some(_), Some(path)) = (&attempt.script, &target.provider.descriptor.messages.prefill_path) {
+        wire.path = path.clone().into();
+    }
     if !wire.dropped.is_empty() && refuses_dropped(call, route) {
         let param = wire.dropped.join(", ");
         let message = format!(

@@ -1,5 +1,6 @@
 //! The plan's targets, one after another, until one commits; a second beside a slow one, where the route hedges.
 
+mod onward;
 mod race;
 
 use std::cell::OnceCell;
@@ -84,14 +85,16 @@ where
                 let once = call.request.upload.as_ref().is_some_and(|upload| !upload.is_whole());
                 if let Some(hedge) = plan.route.hedge.as_ref().filter(|_| !once) {
                     // Boxed, so that calls without it hold no room for two attempts.
-                    if let Some(reply) = Box::pin(race::race(&mut inner, &mut tour, at, hedge)).await {
+                    if let Some(mut reply) = Box::pin(race::race(&mut inner, &mut tour, at, hedge)).await {
+                        onward::arm(&inner, &tour, &retries, &mut reply);
                         return Ok(reply);
                     }
                     continue;
                 }
                 match inner.call(tour.attempt(at)).await {
-                    Ok(reply) => {
+                    Ok(mut reply) => {
                         tour.served(at);
+                        onward::arm(&inner, &tour, &retries, &mut reply);
                         return Ok(reply);
                     }
                     Err(failed) => tour.failed(at, failed),
@@ -173,6 +176,7 @@ impl<'c> Tour<'c> {
             pass,
             instead: self.instead(at),
             racer: None,
+            script: None,
         }
     }
 

@@ -146,7 +146,9 @@ impl OpenRecord {
             progress.last = Some((row.state, row.usage_source, row.price_id.clone()));
         }
         if outcome.ttft.is_some() {
-            progress.ttft = outcome.ttft.map(|ttft| ttft + (self.started - self.call.started));
+            let began = self.started - self.call.started;
+            // What was said first counts, whoever went on.
+            progress.ttft = progress.ttft.or(outcome.ttft.map(|ttft| ttft + began));
         }
         // Two may end together with their call: where its client left while both were under way.
         let settled = if last { progress.unsettled.replace(row) } else { Some(row) };

@@ -62,6 +62,7 @@ impl Meter {
             drains: false,
             cut_seen: self.cut_seen,
             write: self.write.clone(),
+            onward: None,
         }
     }
 }

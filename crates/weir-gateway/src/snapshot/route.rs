@@ -52,6 +52,8 @@ pub struct Route {
     pub reject_unsupported: bool,
     /// What a call may get where what it asks for can't be had.
     pub degrade: Degrade,
+    /// Whether a stream that breaks goes on at a target that can.
+    pub goes_on: bool,
     /// How long answers are stored and served again, where they are.
     pub cache: Option<Duration>,
 }
@@ -175,6 +177,7 @@ impl Route {
             limits: Limits::of(entry.limits.as_ref()),
             defaults: Some(entry.defaults.clone()).filter(|defaults| !defaults.is_empty()),
             degrade: Degrade::from(entry.degrade.as_ref()),
+            goes_on: entry.on_broken_stream == weir_config::OnBrokenStream::Continue,
             cache: crate::cache::ttl(entry.cache.as_ref()),
             reject_unsupported: entry.unsupported_params == weir_config::UnsupportedParams::Reject,
         }

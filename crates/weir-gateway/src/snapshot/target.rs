@@ -4,13 +4,24 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
-use weir_catalog::{Catalog, Price, Schedule};
+use weir_adapter::Descriptor;
+use weir_adapter::descriptor::Prefill;
+use weir_catalog::{Capability, Catalog, Model, Price, Schedule};
 
 use super::provider::Provider;
 use crate::metrics::{Metrics, TargetMetrics};
 use crate::routing::affinity::hash;
 use crate::routing::health::TargetHealth;
 use crate::routing::needs::Offers;
+
+/// How a model is asked to go on: as its provider says, where the model is known to do it, or is a local one that nobody
+/// knows.
+fn prefill(descriptor: &Descriptor, model: Option<&Model>) -> Prefill {
+    match model.map_or(descriptor.local, |model| model.can(Capability::Prefill) == Some(true)) {
+        true => descriptor.messages.prefill,
+        false => Prefill::None,
+    }
+}
 
 /// What the configuration says of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +85,8 @@ pub struct Target {
     pub traits: Traits,
     /// What it can do, and how much it takes at once.
     pub offers: Offers,
+    /// How it is asked to go on from a given start of an answer.
+    pub prefill: Prefill,
     /// How it does.
     pub health: Arc<TargetHealth>,
     /// Its name as a number, the same in every process.
@@ -107,6 +120,7 @@ impl Target {
             ),
             traits: Traits::default(),
             offers: Offers::of(found),
+            prefill: prefill(&provider.descriptor, found),
             health: provider.health.of(model, provider.credentials.count()),
             id: hash(hash(0, provider.name.as_bytes()), model.as_bytes()),
             metrics: TargetMetrics::new(metrics, label, &provider.name, &model_label),

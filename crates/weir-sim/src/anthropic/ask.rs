@@ -12,12 +12,15 @@ use crate::state::hash;
 pub(super) fn read(call: &Call<'_>, thinking: Thinking) -> Ask {
     let body = call.body;
     let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
+    let start = messages.last().filter(|message| message["role"] == "assistant");
+    let messages = if start.is_some() { &messages[..messages.len() - 1] } else { messages };
     let last = messages.last().filter(|message| message["role"] == "user");
     let results = last.and_then(|message| message["content"].as_array()).into_iter().flatten();
     let format = check::output_format(body);
     Ask {
         user_text: last_user_text(messages),
-        seed: hash((messages.len(), body["messages"].to_string())),
+        seed: hash((messages.len(), serde_json::json!(messages).to_string())),
+        start: start.map_or_else(String::new, |message| text_of(&message["content"])),
         tools: body["tools"].as_array().into_iter().flatten().filter_map(tool).collect(),
         choice: choice(&body["tool_choice"]),
         parallel: body["tool_choice"]["disable_parallel_tool_use"] != true,

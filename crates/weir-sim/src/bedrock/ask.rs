@@ -37,6 +37,7 @@ pub(super) fn read(call: &Call<'_>) -> Ask {
         stop: stops.filter_map(Value::as_str).map(str::to_owned).collect(),
         reasoning: reasoning(call),
         input: input(call),
+        start: String::new(),
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) fn read(call: &Call<'_>, body: &Value) -> Ask {
         .find(|schema| !schema.is_null());
     let stops = config["stopSequences"].as_array().into_iter().flatten();
     Ask {
+        start: String::new(),
         user_text: last_user_text(contents),
         seed: hash((contents.len(), body["contents"].to_string(), config["seed"].as_i64())),
         tools: declarations(body),

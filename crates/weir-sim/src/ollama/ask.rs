@@ -23,6 +23,7 @@ pub(super) fn read(call: &Call<'_>) -> Ask {
     let prompt = body["prompt"].as_str().unwrap_or_default();
     let options = &body["options"];
     Ask {
+        start: String::new(),
         user_text: user.map_or_else(|| prompt.to_owned(), text),
         seed: hash((messages.len(), body["messages"].to_string(), prompt, options["seed"].as_i64())),
         tools: body["tools"].as_array().into_iter().flatten().filter_map(tool).collect(),

@@ -21,6 +21,9 @@ const CACHED_FOR: Duration = Duration::from_secs(600);
 pub(super) fn read(call: &Call<'_>, kind: Kind) -> Ask {
     let body = call.body;
     let messages = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
+    // OpenAI itself has no such member; DeepSeek, Mistral and others do.
+    let start = messages.last().filter(|message| message["role"] == "assistant" && message["prefix"] == true);
+    let messages = if start.is_some() { &messages[..messages.len() - 1] } else { messages };
     let answered = messages.iter().rposition(|message| message["role"] == "assistant");
     let after = answered.map_or(messages, |position| &messages[position + 1..]);
     let tool_results = after.iter().filter(|m| m["role"] == "tool").map(|m| text_of(&m["content"])).collect();
@@ -28,7 +31,8 @@ pub(super) fn read(call: &Call<'_>, kind: Kind) -> Ask {
     let format = &body["response_format"];
     Ask {
         user_text: user.map_or_else(String::new, |message| text_of(&message["content"])),
-        seed: hash((messages.len(), body["messages"].to_string(), body["seed"].as_i64())),
+        seed: hash((messages.len(), serde_json::json!(messages).to_string(), body["seed"].as_i64())),
+        start: start.map_or_else(String::new, |message| text_of(&message["content"])),
         tools: body["tools"].as_array().into_iter().flatten().filter_map(tool).collect(),
         choice: choice(&body["tool_choice"]),
         parallel: body["parallel_tool_calls"] != false,

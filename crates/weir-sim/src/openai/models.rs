@@ -33,7 +33,7 @@ const LISTED: [&str; 22] = [
 ];
 
 /// Beginnings of the names that are taken for models.
-const FAMILIES: [&str; 18] = [
+const FAMILIES: [&str; 20] = [
     "gpt-",
     "o1",
     "o3",
@@ -52,6 +52,9 @@ const FAMILIES: [&str; 18] = [
     "flaky",
     "embed",
     "local",
+    // Of others that speak this dialect.
+    "deepseek-",
+    "mistral-",
 ];
 
 /// When all models were made, in seconds since 1970.

@@ -208,6 +208,7 @@ fn step(index: usize, call: &Arc<Call>, one: &Considered, live: Option<&Live<'_>
         route: one.route.clone(),
         ordinal: 0,
         instead: None,
+        script: None,
         pass: Pass::default(),
         racer: None,
     };

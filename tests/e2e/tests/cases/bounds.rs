@@ -113,6 +113,7 @@ fn bound(call: &Arc<Call>) -> Result<(i64, u64, u64), String> {
         route,
         pass: Default::default(),
         instead: None,
+        script: None,
         racer: None,
         ordinal: 0,
     })

@@ -13,6 +13,7 @@ mod budgets;
 mod cache;
 mod cache_redis;
 mod clocks;
+mod continuation;
 mod cuts;
 mod deadlines;
 mod degrade;
