@@ -23,6 +23,7 @@ mod ends;
 mod errors;
 mod explain;
 mod failover;
+mod flood;
 mod handover;
 mod hedging;
 mod idempotency;
