@@ -86,12 +86,20 @@ async fn w043_slow_readers_take_little_memory_and_hold_their_provider_back() {
         assert!(began.elapsed() < Duration::from_secs(20), "calls are let go");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let truth = std::fs::read_to_string(&bench.truth).unwrap();
     let sent = |line: &str| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         line["bytes_out"].as_u64().filter(|_| line["model"].as_str().unwrap().starts_with("bench"))
     };
-    let sent: Vec<u64> = truth.lines().filter_map(sent).collect();
+    let all = || -> Vec<u64> {
+        // The last line may still be on its way.
+        let truth = std::fs::read_to_string(&bench.truth).unwrap();
+        truth.split_inclusive('\n').filter(|line| line.ends_with('\n')).filter_map(sent).collect()
+    };
+    while all().len() < READERS {
+        assert!(began.elapsed() < Duration::from_secs(20), "the provider sees that they left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let sent = all();
     let (most, whole) = (sent.iter().max().copied().unwrap_or(0), CHUNKS as u64 * 200);
     println!("{} streams, {} KiB sent at most, of {} KiB", sent.len(), most >> 10, whole >> 10);
     // The system's own buffers on the way from the provider take some megabytes each.
