@@ -369,10 +369,11 @@ impl Shape {
             (ReplyForm::Native(reader), None) => Shape::native(reader),
             (ReplyForm::Native(reader), Some(classes)) => {
                 let open = call.request.front().writes_rests().then(open).flatten();
-                let ear = open.and_then(|open| match target.provider.adapter.reply_form_of(&open, &target.model) {
-                    ReplyForm::Foreign(decoder) => Some(Ear(decoder)),
-                    ReplyForm::Native(_) => None,
-                });
+                let ear =
+                    open.and_then(|open| match target.provider.adapter.reply_form_of(&open, &target.model) {
+                        ReplyForm::Foreign(decoder) => Some(Ear(decoder)),
+                        ReplyForm::Native(_) => None,
+                    });
                 let onward = ear.map(|ear| Onward::new(Script::new(None), Some(ear), classes));
                 Shape { form: Form::Native(reader), onward }
             }
