@@ -27,13 +27,14 @@ pub(crate) async fn close_latest<S: Session>(
     before: i64,
 ) -> Result<bool, sqlx::Error> {
     // Most of the time nothing is to be done, and nobody is to wait for that.
-    let Some(_) = latest_open(session, before).await? else { return Ok(false) };
-    if dialect == Dialect::Postgres {
+    let mut found = latest_open(session, before).await?;
+    if found.is_some() && dialect == Dialect::Postgres {
         // Rows of a day that others are just writing are in its sums, or open it again: not neither.
         session.ask("SET LOCAL lock_timeout = 1000".into(), Vec::new()).await?;
         session.ask("LOCK TABLE spend_daily IN SHARE MODE".into(), Vec::new()).await?;
+        found = latest_open(session, before).await?;
     }
-    let Some((day, empty)) = latest_open(session, before).await? else { return Ok(false) };
+    let Some((day, empty)) = found else { return Ok(false) };
     for statement in sums_of_a_day() {
         session.ask(statement, vec![Arg::Int(day), Arg::Int(day + 1)]).await?;
     }

@@ -195,14 +195,7 @@ async fn days_with<D: Database>(
 
 /// The sums' group of a column, where they have one for all calls.
 fn group(column: CallColumn) -> Option<Group> {
-    match column {
-        CallColumn::Key => Some(Group::Key),
-        CallColumn::Team => Some(Group::Team),
-        CallColumn::Route => Some(Group::Route),
-        CallColumn::Provider => Some(Group::Provider),
-        CallColumn::Model => Some(Group::Model),
-        _ => None,
-    }
+    Group::from_name(column.name()).filter(|group| !group.named_by_callers())
 }
 
 /// What picks the lines of the daily sums that such calls are in.

@@ -191,15 +191,16 @@ fn part(mut block: Map<String, Value>, path: &str) -> Result<Part, InvalidReques
             let cache_control = marker(&mut block);
             Some(KnownPart::Text(TextPart { text, cache_control, extra: rest(block.clone()) }))
         }
-        "image" if !block.contains_key("source") => {
-            return Err(InvalidRequest::missing(&format!("{path}.source")));
+        "image" => {
+            let source = block.get("source");
+            let source = source.ok_or_else(|| InvalidRequest::missing(&format!("{path}.source")))?;
+            image_url(source).map(|url| {
+                let image_url = ImageUrl { url, ..ImageUrl::default() };
+                let cache_control = marker(&mut block);
+                block.remove("source");
+                KnownPart::ImageUrl(ImagePart { image_url, cache_control, extra: rest(block.clone()) })
+            })
         }
-        "image" => block.get("source").and_then(image_url).map(|url| {
-            let image_url = ImageUrl { url, ..ImageUrl::default() };
-            let cache_control = marker(&mut block);
-            block.remove("source");
-            KnownPart::ImageUrl(ImagePart { image_url, cache_control, extra: rest(block.clone()) })
-        }),
         "document" => file(&block).map(|file| {
             let cache_control = marker(&mut block);
             block.retain(|name, _| !matches!(name.as_str(), "source" | "title"));
