@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Uri, header};
 use sha2::{Digest, Sha256};
 use weir_adapter::credential::Identity;
 use weir_adapter::{Credential, Descriptor, EncodeError, WireBody, WireRequest};
+use weir_wire::percent;
 
 /// What AWS calls this service where it is signed for.
 const SERVICE: &str = "bedrock";
@@ -125,14 +126,7 @@ fn canonical(method: &str, path: &str, headers: &[(&str, &HeaderValue)], body: &
 
 /// The path as it is signed by all services but S3: what is sent, encoded once more.
 fn encoded(path: &str) -> String {
-    let mut out = String::with_capacity(path.len() + 8);
-    for byte in path.bytes() {
-        match byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
-            true => out.push(char::from(byte)),
-            false => drop(write!(out, "%{byte:02X}")),
-        }
-    }
-    out
+    percent::encoded(path, b"-._~/")
 }
 
 fn keyed(key: &[u8], text: &[u8]) -> Vec<u8> {

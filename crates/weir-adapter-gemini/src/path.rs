@@ -1,7 +1,5 @@
 //! Where a request goes.
 
-use std::fmt::Write;
-
 use weir_adapter::{Descriptor, Operation};
 
 /// What is called on a model.
@@ -25,9 +23,11 @@ pub(crate) fn path(descriptor: &Descriptor, method: Method, model: &str) -> Stri
         Method::EmbedBatch => (Operation::Embeddings, ":batchEmbedContents"),
     };
     let (collection, id) = split(model);
+    // One segment of a path, whatever the id.
+    let segment = weir_wire::percent::encoded(id, weir_wire::percent::UNRESERVED);
     let resource = match descriptor.paths.get(&operation) {
-        Some(template) => template.replace("{model}", &escape(id)),
-        None => format!("/v1beta/{collection}/{}", escape(id)),
+        Some(template) => template.replace("{model}", &segment),
+        None => format!("/v1beta/{collection}/{segment}"),
     };
     format!("{resource}{call}")
 }
@@ -44,19 +44,6 @@ fn split(model: &str) -> (&'static str, &str) {
         Some(("tunedModels", id)) => ("tunedModels", id),
         _ => ("models", model),
     }
-}
-
-/// Percent-encodes all but unreserved characters: what comes out is one segment of a path, whatever the id.
-fn escape(id: &str) -> String {
-    let mut out = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }
 
 #[cfg(test)]

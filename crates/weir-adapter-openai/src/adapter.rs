@@ -15,6 +15,7 @@ use weir_adapter::{
 use weir_wire::openai;
 use weir_wire::openai::usage::Convention;
 use weir_wire::peek::Members;
+use weir_wire::percent;
 
 use crate::decode::ChatDecoder;
 use crate::encode::Edit;
@@ -80,7 +81,9 @@ impl OpenAi {
         };
         match path {
             Path::Fixed(path) => path.clone(),
-            Path::Deployment(template) => template.replace("{model}", &segment(model)).into(),
+            Path::Deployment(template) => {
+                template.replace("{model}", &percent::encoded(model, percent::UNRESERVED)).into()
+            }
         }
     }
 
@@ -257,26 +260,15 @@ fn path(descriptor: &Descriptor, operation: Operation) -> Path {
         other => PATHS.iter().find(|(operation, _)| *operation == other).map_or("", |(_, path)| path),
     };
     match descriptor.api_version.as_deref().filter(|version| *version != "v1") {
-        Some(version) => {
-            Path::Deployment(format!("/openai/deployments/{{model}}{own}?api-version={}", segment(version)))
-        }
+        Some(version) => Path::Deployment(format!(
+            "/openai/deployments/{{model}}{own}?api-version={}",
+            percent::encoded(version, percent::UNRESERVED)
+        )),
         None => Path::Fixed(match descriptor.paths.get(&operation) {
             Some(path) => Cow::Owned(path.clone()),
             None => Cow::Borrowed(own),
         }),
     }
-}
-
-/// Text as one segment of a URL.
-fn segment(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 //! Facts are from <https://cloud.google.com/vertex-ai/generative-ai/docs> and from recorded exchanges, whose bodies and
 //! replies the two adapters' own tests check.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -17,8 +16,11 @@ use weir_adapter::{
     ReplyForm, Request, WireBody, WireRequest,
 };
 use weir_wire::peek::Members;
+use weir_wire::percent;
 use weir_wire::splice::ObjectSplice;
 
+/// What stands as it is in a model's id within a path: `@` comes before a date.
+const PLAIN: &[u8] = b"-._~@";
 /// The version of Anthropic's API, as Vertex wants it in the body.
 const VERSION: &str = "\"vertex-2023-10-16\"";
 /// How the path of a model begins: the gateway has put project and region in.
@@ -67,8 +69,8 @@ impl Vertex {
         let body = splice.apply(body);
         let (name, verb) = match (counts, stream) {
             (true, _) => ("count-tokens".to_owned(), "rawPredict"),
-            (false, true) => (escaped(model), "streamRawPredict"),
-            (false, false) => (escaped(model), "rawPredict"),
+            (false, true) => (percent::encoded(model, PLAIN), "streamRawPredict"),
+            (false, false) => (percent::encoded(model, PLAIN), "rawPredict"),
         };
         let chat = self.descriptor.paths.get(&Operation::Chat).map_or("", String::as_str);
         let place = chat.strip_suffix(GOOGLE).unwrap_or_default();
@@ -117,17 +119,4 @@ impl Adapter for Vertex {
             false => self.google.error(status, headers, body),
         }
     }
-}
-
-/// An id as one segment of a path. `@` before a date may stand as it is.
-fn escaped(id: &str) -> String {
-    let mut out = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
 }

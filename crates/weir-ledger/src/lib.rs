@@ -25,7 +25,8 @@ mod sync;
 pub use ledger::{Full, Ledger, LedgerConfig, Room, StartError};
 pub use memory::MemoryStore;
 pub use row::{
-    AttemptId, AttemptRow, Cache, CallId, CallRow, End, Facts, Micros, Open, State, Text, UsageSource,
+    AttemptId, AttemptRow, Cache, CallId, CallRow, End, Facts, MICROS_PER_DAY, Micros, Open, State, Text,
+    UsageSource,
 };
 pub use spool::{Durability, OpenError, Position, Write};
 pub use stats::{Health, LedgerStats, StatsView};

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use weir_ledger::{CallId, Fault, Group, Micros, Spend, SpendQuery, SpendRow, StoreError, day_name};
+use weir_ledger::{
+    CallId, Fault, Group, MICROS_PER_DAY, Micros, Spend, SpendQuery, SpendRow, StoreError, day_name,
+};
 use weir_wire::usage::TOKEN_CLASSES;
 
 use crate::closed::{self, Span};
@@ -16,7 +18,6 @@ use crate::query::{Arg, Database, Dialect, id_param, sum};
 use crate::rows::{Columns, Take};
 
 const DOING: &str = "add up spend";
-const MICROS_PER_DAY: Micros = 86_400_000_000;
 /// The most lines of an answer: more would take too much memory.
 pub(crate) const MOST_LINES: usize = 100_000;
 

@@ -5,6 +5,7 @@
 pub mod framing;
 pub mod openai;
 pub mod peek;
+pub mod percent;
 pub mod splice;
 pub mod usage;
 

@@ -10,6 +10,7 @@ use weir_adapter::descriptor::{Parameters, ToolIds};
 use weir_adapter::{Descriptor, EncodeError, EncodeOptions, Request, WireRequest};
 use weir_wire::openai;
 use weir_wire::openai::chat;
+use weir_wire::percent;
 
 /// Members of the body that Bedrock has beyond OpenAI's.
 const OWN: &[&str] = &[
@@ -242,23 +243,11 @@ impl Draft<'_> {
         }
         let bytes = serde_json::to_vec(&self.body).expect("string keys and numbers that JSON has");
         let verb = if stream { "converse-stream" } else { "converse" };
-        let path = format!("/model/{}/{verb}", encoded(self.model));
+        let path = format!("/model/{}/{verb}", percent::encoded(self.model, percent::UNRESERVED));
         let mut wire = WireRequest::json(path, Bytes::from(bytes));
         wire.dropped = self.dropped;
         Ok(wire)
     }
-}
-
-/// A model's id in a path: everything but letters, digits and `-_.~` is percent-encoded.
-fn encoded(model: &str) -> String {
-    let mut out = String::with_capacity(model.len());
-    for byte in model.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte.into()),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub(crate) use self::source::Source;
-use crate::row::Micros;
+use crate::row::{MICROS_PER_DAY, Micros};
 use crate::spool::Spool;
 use crate::spool::home::Home;
 use crate::stats::{self, LedgerStats};
@@ -32,7 +32,6 @@ const CLOSE_FIRST: Duration = Duration::from_secs(30);
 const CLOSE_INTERVAL: Duration = Duration::from_secs(600);
 /// How long after its end a day is closed: nearly all of its calls have ended by then.
 const LATE: Micros = 3_600_000_000;
-const MICROS_PER_DAY: Micros = 86_400_000_000;
 
 /// What the drain is told: to go on, or to end, at this moment at the latest.
 pub(crate) type Orders = watch::Receiver<Option<Instant>>;

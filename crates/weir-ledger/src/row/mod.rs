@@ -17,6 +17,9 @@ pub use state::{Cache, End, State, UsageSource};
 /// A moment, in microseconds since 1970-01-01T00:00:00Z.
 pub type Micros = i64;
 
+/// A day, in microseconds.
+pub const MICROS_PER_DAY: Micros = 86_400_000_000;
+
 /// A string that many rows share.
 pub type Text = Arc<str>;
 

@@ -128,14 +128,7 @@ impl Gateway {
 
 /// An id as a piece of a path.
 pub fn piece(id: &str) -> String {
-    let mut text = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => text.push(char::from(byte)),
-            other => text.push_str(&format!("%{other:02X}")),
-        }
-    }
-    text
+    weir_wire::percent::encoded(id, b"-_.")
 }
 
 /// What the admin API at `url` answers; `None` where nothing listens.

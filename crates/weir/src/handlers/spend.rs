@@ -4,10 +4,9 @@ use serde_json::{Map, Value, json};
 use weir_adapter::InvalidRequest;
 use weir_catalog::NanoUsd;
 use weir_gateway::GatewayError;
-use weir_ledger::{Fault, Group, Micros, Spend, SpendQuery, SpendRow, Store};
+use weir_ledger::{Fault, Group, MICROS_PER_DAY, Micros, Spend, SpendQuery, SpendRow, Store};
 use weir_wire::usage::TOKEN_CLASSES;
 
-const MICROS_PER_DAY: Micros = 86_400_000_000;
 /// The longest span that is added up from rows, for groups that no sums are kept of.
 const ROWS_SPAN: Micros = 31 * MICROS_PER_DAY;
 

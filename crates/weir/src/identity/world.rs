@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use reqsign_core::{CommandExecute, CommandOutput, Context, Env, Error, FileRead, HttpSend};
 use serde::de::DeserializeOwned;
 use weir_config::Environment;
+use weir_wire::percent;
 
 /// How long a service of tokens may take to be reached, and to answer.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -70,10 +71,7 @@ pub(super) fn form(url: &str, members: &[(&str, &str)]) -> Result<http::Request<
 
 /// Text as it stands in a form or a query.
 pub(super) fn escaped(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
+    percent::encoded(text, percent::UNRESERVED)
 }
 
 /// An error with its causes, in one line.
